@@ -1,0 +1,90 @@
+"""Step 5: place the shipped model between the base and the tuned one (Self Positioning).
+
+Probe: held-out pairs of the collection and general pairs in equal numbers, so that what the base
+knew counts as much as what was learned.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vecsmith.core import require, seed_everything, write_json
+from vecsmith.data import Pair
+from vecsmith.encode import load_sentence_transformer, quiet_hosts
+
+from ._heldout import general_pairs
+from ._settings import BuildSettings
+from ._train import TEMPERATURE
+from ._watch import pool_mrr
+
+STEPS = 24
+_PROBE_TOKENS = 128
+_LEAST = 32
+
+
+def merge_models(
+    settings: BuildSettings,
+    tuned: Path,
+    probe: Sequence[Pair],
+    watch: Sequence[Pair],
+    out: Path,
+) -> dict[str, Any]:
+    """Merge and score base, tuned and merged model on the collection and on general pairs.
+
+    Args:
+        settings: Settings of the build.
+        tuned: Folder of the tuned model.
+        probe: Held-out pairs for the search; below 32 the tuned model is taken as it is.
+        watch: Pairs of the validation side, for the table only.
+        out: Where the merged model is saved, a sentence-transformers folder.
+
+    Returns:
+        Length found, probe loss by step, MRR@10 of the three models on both kinds of pairs.
+    """
+    datasets = require("datasets", "train")
+    from vecsmith.reshape import MergeSet, SelfPositioning
+    from vecsmith.reshape.merge import PositionOptions
+    from vecsmith.train import GuidedContrastiveLoss
+
+    seed_everything(settings.seed)
+    base, expert = load_sentence_transformer(settings.model), load_sentence_transformer(tuned)
+    whole_length = base.max_seq_length
+    for model in (base, expert):
+        model.max_seq_length = min(_PROBE_TOKENS, int(whole_length or _PROBE_TOKENS))
+    general = general_pairs()
+    fitted, judged = general[:300], general[300:]
+    others = [Pair(q, d, i, i, "general") for i, (q, d) in enumerate(judged)]
+    found: dict[str, Any] = {"lambda": 1.0, "trace": []}
+    merged = expert
+    if len(probe) >= _LEAST:
+        rows = {
+            "domain": [(pair.query, pair.positive) for pair in probe],
+            "general": fitted,
+        }
+        sets = {
+            name: datasets.Dataset.from_dict(
+                {"anchor": [q for q, _ in pairs], "positive": [d for _, d in pairs]}
+            )
+            for name, pairs in rows.items()
+        }
+        search = SelfPositioning(
+            MergeSet(base, {"adapted": expert}),
+            lambda model: GuidedContrastiveLoss(model, None, temperature=TEMPERATURE),
+            sets,
+            options=PositionOptions(batch=32, seed=settings.seed),
+        )
+        merged = search.fit(STEPS)
+        trace = [
+            {"step": row["step"], "loss": row["loss"], "lambda": row["lam"]} for row in search.trace
+        ]
+        found = {"lambda": search.lam, "trace": trace}
+    scores = {
+        name: {"collection": pool_mrr(model, watch), "general": pool_mrr(model, others)}
+        for name, model in (("base", base), ("tuned", expert), ("merged", merged))
+    }
+    merged.max_seq_length = whole_length
+    with quiet_hosts():
+        merged.save_pretrained(str(out), create_model_card=False)
+    result = {**found, "mrr@10": scores}
+    write_json(out / "merge_scores.json", result)
+    return result

@@ -1,0 +1,69 @@
+"""Hard negatives for the training pairs, mined with the base model's own vectors.
+
+For each query the nearest passages of other groups are candidates. A candidate that the judge of
+relevance (the guide, where it proved better than the student; the base model otherwise) finds about
+as near as the positive is taken for an unlabelled positive and left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vecsmith.core import progress
+from vecsmith.data import Pair
+from vecsmith.encode import Encoder
+from vecsmith.store import PassageTable, search_vectors
+
+# A candidate above this share of the positive's similarity may well be right itself.
+RELATIVE_MARGIN = 0.95
+_DEPTH = 30
+_BLOCK = 2048
+
+
+def mine_negatives(
+    pairs: Sequence[Pair],
+    table: PassageTable,
+    encoder: Encoder,
+    index: Any,
+    groups: Sequence[int],
+) -> list[int]:
+    """Find one hard negative for each pair.
+
+    Args:
+        pairs: Training pairs.
+        table: The passages.
+        encoder: Encoder of the index's vectors.
+        index: faiss index of all passages.
+        groups: Group of each passage row.
+
+    Returns:
+        For each pair the row of its negative, or -1 where none is safe.
+    """
+    of_row = np.asarray(groups, dtype=np.int64)
+    chosen: list[int] = []
+    for start in progress(range(0, len(pairs), _BLOCK), "mining negatives", unit="block"):
+        block = pairs[start : start + _BLOCK]
+        queries = encoder.encode([pair.query for pair in block], kind="query")
+        positives = encoder.encode([pair.positive for pair in block])
+        own = (queries * positives).sum(axis=1)
+        cosines, rows = search_vectors(index, queries, _DEPTH)
+        for pair, limit, near, scores in zip(block, own, rows, cosines, strict=True):
+            fine = (near >= 0) & (of_row[near] != pair.group) & (scores < RELATIVE_MARGIN * limit)
+            places = np.flatnonzero(fine)
+            chosen.append(int(near[places[0]]) if len(places) else -1)
+    return chosen
+
+
+def negative_texts(rows: Sequence[int], table: PassageTable) -> dict[int, str]:
+    """Read the contents of mined negatives.
+
+    Args:
+        rows: Rows; -1 is left out.
+        table: The passages.
+
+    Returns:
+        Row -> content.
+    """
+    wanted = sorted({row for row in rows if row >= 0})
+    return {stored.row: stored.passage.content for stored in table.take(wanted)}

@@ -1,0 +1,178 @@
+"""Step 1: files -> passages in SQLite, document by document."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from vecsmith.core import DataError, progress
+from vecsmith.data import (
+    RepeatedBlocks,
+    Skipped,
+    SourceFile,
+    list_files,
+    read_sections,
+    split_passages,
+)
+from vecsmith.store import PassageTable
+
+
+def listing(source: str | Path) -> tuple[list[SourceFile], list[Skipped]]:
+    """List the files of a source and what is left out of it.
+
+    Args:
+        source: Folder or file.
+
+    Returns:
+        Files in reading order; skipped entries.
+
+    Raises:
+        DataError: The source is not there, or holds no file that can be read.
+    """
+    skipped: list[Skipped] = []
+    files = list(list_files(source, skipped=skipped.append))
+    _need(files, skipped, source)
+    return files, skipped
+
+
+def check_source(source: str | Path) -> None:
+    """Fail before any work is done if a source holds nothing to read.
+
+    Args:
+        source: Folder or file.
+
+    Raises:
+        DataError: The source is not there, or holds no file that can be read.
+    """
+    skipped: list[Skipped] = []
+    first = next(iter(list_files(source, skipped=skipped.append)), None)
+    _need([] if first is None else [first], skipped, source)
+
+
+def _need(files: Sequence[SourceFile], skipped: Sequence[Skipped], source: str | Path) -> None:
+    if not files:
+        detail = f" ({skipped[0].path}: {skipped[0].reason})" if skipped else ""
+        raise DataError(
+            f"source {str(source)!r} holds no readable document{detail}; give a folder with text, "
+            "Markdown, HTML, PDF, DOCX, CSV, JSONL, Parquet or source code"
+        )
+
+
+def listing_hash(files: Sequence[SourceFile]) -> str:
+    """Hash paths and contents of a listing.
+
+    Args:
+        files: The files.
+
+    Returns:
+        Hexadecimal digits.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for file in files:
+        state.update(f"{file.path}\x00{file.sha256}\x00".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()
+
+
+def boilerplate(files: Sequence[SourceFile]) -> RepeatedBlocks:
+    """Count blocks that many documents of a folder share, over a sample.
+
+    Args:
+        files: The files of a source.
+
+    Returns:
+        Counts that `RepeatedBlocks.clean` uses.
+    """
+    repeated = RepeatedBlocks()
+    for file in files:
+        if file.kind in ("html", "pdf", "docx", "text", "markdown") and repeated.wants(file):
+            repeated.observe(file, read_sections(file, skipped=lambda _: None))
+    return repeated
+
+
+def passages_of(
+    file: SourceFile,
+    repeated: RepeatedBlocks,
+    count_tokens: Callable[[Sequence[str]], list[int]],
+    skipped: Callable[[Skipped], None],
+    *,
+    max_tokens: int,
+) -> Iterator[Any]:
+    """Stream the passages of one file.
+
+    Args:
+        file: The file.
+        repeated: Boilerplate of the source.
+        count_tokens: Counter of the model's tokens.
+        skipped: Told what is left out.
+        max_tokens: Tokens of a passage.
+
+    Returns:
+        Passages in order.
+    """
+    sections = repeated.clean(file, read_sections(file, skipped=skipped))
+    return split_passages(file, sections, count_tokens, max_tokens=max_tokens)
+
+
+def read_source(
+    source: str | Path,
+    path: Path,
+    count_tokens: Callable[[Sequence[str]], list[int]],
+    *,
+    max_tokens: int,
+    known: PassageTable | None = None,
+) -> dict[str, Any]:
+    """Read a source into a passage table; goes on after the last document it holds already.
+
+    Args:
+        source: Folder or file.
+        path: The table's file.
+        count_tokens: Counter of the model's tokens.
+        max_tokens: Tokens of a passage.
+        known: An earlier table: documents whose content is unchanged are copied from it.
+
+    Returns:
+        Numbers of documents, passages, skipped entries and copied documents; hash of the listing.
+
+    Raises:
+        DataError: Nothing to read, or the source changed since this table was begun.
+    """
+    files, skipped = listing(source)
+    digest = listing_hash(files)
+    with PassageTable(path, write=True) as table:
+        begun = table.fact("listing")
+        if begun not in (None, digest):
+            raise DataError(
+                f"the source {str(source)!r} changed since this build was begun; "
+                "run the command again to build from what is there now"
+            )
+        if begun is None:
+            table.begin(digest, skipped)
+        unchanged = {f.path: f.sha256 for f in known.documents()} if known else {}
+        copied = 0
+        repeated = boilerplate(files)
+        here = {document.path for document in table.documents()}
+        here.update(path for path, _ in table.skipped())
+        for file in progress(files, "reading", unit="file"):
+            if file.path in here:
+                continue
+            if known is not None and unchanged.get(file.path) == file.sha256:
+                copied += 1
+                table.copy_document(known, file.path, file)
+                continue
+            notes: list[Skipped] = []
+            stream = passages_of(file, repeated, count_tokens, notes.append, max_tokens=max_tokens)
+            table.add_document(file, stream, notes)
+        if len(table) == 0:
+            raise DataError(
+                f"no text was found in the {len(files)} files of {str(source)!r}; "
+                f"first reason: {table.skipped()[0][1]}"
+            )
+        table.set_fact("boilerplate", dict(repeated.dropped))
+        table.finish()
+        return {
+            "documents": len(table.documents()),
+            "passages": len(table),
+            "skipped": len(table.skipped()),
+            "copied": copied,
+            "listing": digest,
+        }

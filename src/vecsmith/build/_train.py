@@ -1,0 +1,299 @@
+"""Step 4: fine-tune the base model on the pairs within the budget.
+
+Matryoshka dims around the guided contrastive loss, on SentenceTransformerTrainer. The number of
+steps is fixed once, from the measured time of a few trial steps, so that a run that was killed
+and goes on ends with the weights of one that was not. Validation runs at every checkpoint; the
+best weights win.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vecsmith.core import (
+    read_json,
+    require,
+    seed_everything,
+)
+from vecsmith.data import Pair
+
+from ._settings import BuildSettings
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+logger = logging.getLogger(__name__)
+TEMPERATURE = 0.05
+LEARNING_RATE = 5e-5
+TRAIN_TOKENS = 96
+# Share of the budget for steps; the rest is validation and checkpoints.
+_STEP_SHARE = 0.8
+_CHECKS = 5
+_TRIAL_STEPS = 3
+
+
+def matryoshka_dims(dims: int) -> list[int]:
+    """List the sizes that a model is trained to be cut to: all, two thirds, a third, a sixth.
+
+    Args:
+        dims: Dimensions of the model.
+
+    Returns:
+        Falling sizes, for 384: 384, 256, 128, 64.
+    """
+    return sorted({dims, dims * 2 // 3, dims // 3, dims // 6} - {0}, reverse=True)
+
+
+Columns = dict[str, dict[str, list[str]]]
+
+
+def training_columns(
+    pairs: Sequence[Pair], negatives: Sequence[int], texts: dict[int, str]
+) -> Columns:
+    """Lay pairs and negatives out as one or two data sets: with and without a mined negative.
+
+    Args:
+        pairs: Training pairs.
+        negatives: Row of each pair's negative, -1 for none.
+        texts: Content by row.
+
+    Returns:
+        "mined" (anchor, positive, negative) and "plain" (anchor, positive), the empty left out. No
+        step is spent on negatives that are easy anyway.
+    """
+    mined: dict[str, list[str]] = {"anchor": [], "positive": [], "negative": []}
+    plain: dict[str, list[str]] = {"anchor": [], "positive": []}
+    for pair, row in zip(pairs, negatives, strict=True):
+        columns = mined if row >= 0 else plain
+        columns["anchor"].append(pair.query)
+        columns["positive"].append(pair.positive)
+        if row >= 0:
+            mined["negative"].append(texts[row])
+    return {name: c for name, c in (("mined", mined), ("plain", plain)) if c["anchor"]}
+
+
+def _loss(model: "SentenceTransformer", guide: Any) -> Any:
+    losses = require("sentence_transformers.sentence_transformer.losses", "train")
+    from vecsmith.train import GuidedContrastiveLoss
+
+    inner = GuidedContrastiveLoss(model, guide, temperature=TEMPERATURE)
+    dims = matryoshka_dims(int(model.get_embedding_dimension() or 0))
+    return losses.MatryoshkaLoss(model, inner, matryoshka_dims=dims)
+
+
+def _bf16() -> bool:
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def _arguments(settings: BuildSettings, folder: Path, steps: int) -> Any:
+    st = require("sentence_transformers", "train")
+    import torch
+
+    every = max(1, -(-steps // _CHECKS))
+    return st.SentenceTransformerTrainingArguments(
+        output_dir=str(folder),
+        max_steps=steps,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=LEARNING_RATE * (4 if settings.lora else 1),
+        warmup_steps=max(1, steps // 10),
+        lr_scheduler_type="linear",
+        bf16=_bf16(),
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="steps",
+        save_steps=every,
+        save_total_limit=2,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        dataloader_pin_memory=False,
+        batch_sampler="no_duplicates",
+        multi_dataset_batch_sampler="proportional",
+    )
+
+
+def add_lora(model: "SentenceTransformer") -> None:
+    """Put low-rank adapters on every linear layer and freeze the rest.
+
+    Args:
+        model: Changed in place.
+    """
+    peft = require("peft", "train")
+    config = peft.LoraConfig(
+        r=16, lora_alpha=32, lora_dropout=0.0, target_modules="all-linear", bias="none"
+    )
+    model.add_adapter(config)
+
+
+def plain_state(model: "SentenceTransformer") -> dict[str, Any]:
+    """Return the weights with low-rank adapters added into the matrices that they adapt.
+
+    Args:
+        model: With or without adapters.
+
+    Returns:
+        A state dict with the keys of the model without adapters.
+    """
+    for module in model.modules():
+        if hasattr(module, "lora_A") and hasattr(module, "merge") and not module.merged:
+            module.merge()
+    return {
+        name.replace(".base_layer", ""): value
+        for name, value in model.state_dict().items()
+        if ".lora_" not in name
+    }
+
+
+def _step_seconds(settings: BuildSettings, sets: Columns) -> float:
+    """Time a few steps on a copy of the model that is then thrown away."""
+    import torch
+
+    from vecsmith.encode import load_sentence_transformer
+
+    model = load_sentence_transformer(settings.model)
+    model.max_seq_length = min(TRAIN_TOKENS, int(model.max_seq_length or TRAIN_TOKENS))
+    if settings.lora:
+        add_lora(model)
+    loss = _loss(model.train(), None)
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
+    total = sum(len(rows["anchor"]) for rows in sets.values())
+    mean = 0.0
+    for rows in sets.values():
+        seconds = []
+        for step in range(_TRIAL_STEPS):
+            begin = time.perf_counter()
+            start = step * settings.batch_size % max(1, len(rows["anchor"]) - settings.batch_size)
+            features = [
+                model.preprocess(texts[start : start + settings.batch_size])
+                for texts in rows.values()
+            ]
+            with torch.autocast(model.device.type, torch.bfloat16, enabled=_bf16()):
+                value = loss(features, None)
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seconds.append(time.perf_counter() - begin)
+        mean += float(np.median(seconds)) * len(rows["anchor"]) / total
+    return mean
+
+
+def plan_steps(settings: BuildSettings, sets: Columns) -> dict[str, Any]:
+    """Fix the number of training steps.
+
+    Args:
+        settings: Settings of the build.
+        sets: Training columns.
+
+    Returns:
+        "steps" and how they were found; at most three passes over the pairs.
+    """
+    most = max(1, 3 * sum(len(s["anchor"]) for s in sets.values()) // settings.batch_size)
+    if settings.steps is not None:
+        return {"steps": min(settings.steps, most) if settings.steps else 0, "given": True}
+    if settings.budget_s == 0:
+        return {"steps": 0, "given": True}
+    seconds = _step_seconds(settings, sets)
+    affordable = int(_STEP_SHARE * settings.budget_s / seconds)
+    return {"steps": min(most, affordable), "step_seconds": seconds, "given": False}
+
+
+def train_model(
+    settings: BuildSettings,
+    folder: Path,
+    sets: Columns,
+    watch: Sequence[Pair],
+    *,
+    steps: int,
+    guide: Any = None,
+) -> dict[str, Any]:
+    """Train, or go on training after the last whole checkpoint.
+
+    Args:
+        settings: Settings of the build.
+        folder: Checkpoints, log, and at the end ``tuned/``, a sentence-transformers folder.
+        sets: Training columns.
+        watch: Pairs of the validation side.
+        steps: How many steps.
+        guide: A `GuideCache`, or None for the unguided loss.
+
+    Returns:
+        Curve, best step and speed.
+    """
+    datasets = require("datasets", "train")
+    st = require("sentence_transformers", "train")
+    from vecsmith.encode import load_sentence_transformer, quiet_hosts
+
+    folder.mkdir(parents=True, exist_ok=True)
+    seed_everything(settings.seed)
+    model = load_sentence_transformer(settings.model)
+    whole_length = model.max_seq_length
+    model.max_seq_length = min(TRAIN_TOKENS, int(whole_length or TRAIN_TOKENS))
+    if settings.lora:
+        add_lora(model)
+    from ._watch import Watcher
+
+    watcher = Watcher(model, watch, folder, steps=steps, batch_size=settings.batch_size)
+    train = {name: datasets.Dataset.from_dict(columns) for name, columns in sets.items()}
+    if guide is not None:
+        train = {name: guide.attach(part) for name, part in train.items()}
+    trainer = st.SentenceTransformerTrainer(
+        model=model,
+        args=_arguments(settings, folder / "checkpoints", steps),
+        train_dataset=datasets.DatasetDict(train),
+        loss=_loss(model, guide),
+        callbacks=[watcher],
+    )
+    transformers = require("transformers", "train")
+    trainer.remove_callback(transformers.PrinterCallback)
+    trainer.remove_callback(transformers.integrations.TensorBoardCallback)
+    with quiet_hosts():
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder / "checkpoints"))
+        _finish(settings, model, folder, whole_length)
+    log = read_json(folder / "log.json")
+    return {
+        "steps": steps,
+        "best_step": log["best_step"],
+        "best_mrr": log["best"],
+        "base_mrr": log["curve"][0]["mrr@10"],
+        "curve": log["curve"],
+        "loss": log["loss"],
+    }
+
+
+def _finish(settings: BuildSettings, model: Any, folder: Path, whole_length: int | None) -> None:
+    from safetensors.torch import load_file
+
+    from vecsmith.encode import load_sentence_transformer
+
+    best = folder / "best.safetensors"
+    if best.exists():
+        model.load_state_dict(load_file(str(best)))
+        state = plain_state(model)
+    else:
+        state = None
+    plain = load_sentence_transformer(settings.model)
+    if state is not None:
+        plain.load_state_dict(state)
+    plain.max_seq_length = whole_length
+    plain.save_pretrained(str(folder / "tuned"), create_model_card=False)
+
+
+def _last_checkpoint(folder: Path) -> str | None:
+    whole = [path.parent for path in folder.glob("checkpoint-*/whole")]
+    for path in folder.glob("checkpoint-*"):
+        if path not in whole:
+            # Cut off while it was written; the trainer must not find it.
+            shutil.rmtree(path)
+    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return None if last is None else str(last)

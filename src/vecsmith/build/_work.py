@@ -1,0 +1,102 @@
+"""The folder in which a build works: finished steps stay finished, whatever happens.
+
+It lies beside the index as ``.NAME.building``. Each step writes its files there and then notes in
+``steps.json`` that it is done; a build that is run again with the same settings goes on after the
+last noted step (and, within reading, encoding and training, after the last finished unit).
+"""
+
+import fcntl
+import logging
+import shutil
+from pathlib import Path
+from typing import IO, Any
+
+from vecsmith.core import StoreError, read_json, write_json
+
+logger = logging.getLogger(__name__)
+
+
+class WorkFolder:
+    """Working folder of one build.
+
+    Args:
+        out: Folder of the index to come.
+        settings: Settings; a folder made with others is begun anew.
+
+    Raises:
+        StoreError: The folder cannot be made, or another build is working in it.
+    """
+
+    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
+        self.path = out.with_name(f".{out.name}.building")
+        self._lock: IO[str] | None = None
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / "lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"another build is working on {str(out)!r}; wait for it or stop it"
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"cannot work in {str(self.path)!r}: {error.strerror or error}; "
+                "choose an --out in a folder that can be written"
+            ) from error
+        if self._stored() != settings:
+            self._clear()
+            write_json(self.path / "steps.json", {"settings": settings, "done": {}})
+        self._state = read_json(self.path / "steps.json")
+
+    def _stored(self) -> Any:
+        path = self.path / "steps.json"
+        return read_json(path)["settings"] if path.exists() else None
+
+    def _clear(self) -> None:
+        for entry in self.path.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name != "lock":
+                entry.unlink()
+
+    @property
+    def resumed(self) -> bool:
+        """Whether some step had been finished before."""
+        return bool(self._state["done"])
+
+    def result(self, step: str) -> Any:
+        """Return what a finished step noted, or None if it is not finished."""
+        return self._state["done"].get(step)
+
+    def finish(self, step: str, result: Any) -> Any:
+        """Note that a step is finished, with JSON values for later steps.
+
+        Args:
+            step: Its name.
+            result: What later steps need (not None).
+
+        Returns:
+            The result.
+        """
+        self._state["done"][step] = result
+        write_json(self.path / "steps.json", self._state)
+        logger.info("%s finished", step)
+        return result
+
+    def file(self, *parts: str) -> Path:
+        """Return a path in the folder, its parent made."""
+        path = self.path.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def close(self, *, remove: bool = False) -> None:
+        """Let go of the folder.
+
+        Args:
+            remove: Delete it, because the index is in place.
+        """
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if remove:
+            shutil.rmtree(self.path, ignore_errors=True)

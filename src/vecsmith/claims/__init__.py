@@ -1,0 +1,5 @@
+"""One file a system: its published finding, measured against the paper's own baseline."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,223 @@
+"""Commands of an index: build, search, update, eval."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+
+def _typed(kind: Any, check: Any, wanted: str) -> Any:
+    def parse(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not check(value):
+            raise argparse.ArgumentTypeError(f"expected {wanted}, got {text!r}")
+        return value
+
+    return parse
+
+
+_positive = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
+_natural = _typed(int, lambda value: value >= 0, "a whole number of at least 0")
+_share = _typed(float, lambda value: 0 < value < 1, "a number between 0 and 1")
+
+
+def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    """Add the commands of this file.
+
+    Args:
+        verbs: Sub-parsers.
+        shared: Flags of every command.
+    """
+    form = argparse.ArgumentDefaultsHelpFormatter
+    _add_build(verbs, shared, form)
+    search = verbs.add_parser(
+        "search", parents=[shared], help="find passages", formatter_class=form
+    )
+    search.add_argument("dir", metavar="DIR", help="the index")
+    search.add_argument("query", help="what to look for")
+    search.add_argument("-k", "--top-k", type=_positive, default=10, help="passages at most")
+    search.add_argument("--all", action="store_true", help="also show what fails the cut-off")
+    search.add_argument("--ranking", default=None, help="another ranking than the shipped one")
+    search.set_defaults(run=_search)
+    update = verbs.add_parser(
+        "update", parents=[shared], help="read what changed in the source", formatter_class=form
+    )
+    update.add_argument("dir", metavar="DIR", help="the index")
+    update.add_argument("--source", default=None, help="the source, if it has moved")
+    update.set_defaults(run=_update)
+    evaluate = verbs.add_parser(
+        "eval", parents=[shared], help="score an index on labelled queries", formatter_class=form
+    )
+    evaluate.add_argument("dir", metavar="DIR", help="the index")
+    evaluate.add_argument(
+        "--queries", required=True, help='JSONL: {"query": …, "documents": [path, …]}'
+    )
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
+    build = verbs.add_parser(
+        "build",
+        parents=[shared],
+        help="make a search engine from a folder of documents",
+        formatter_class=form,
+    )
+    build.add_argument("source", metavar="SOURCE", help="folder or file to read")
+    build.add_argument("--out", required=True, help="folder of the index")
+    build.add_argument(
+        "--model",
+        default="sentence-transformers/all-MiniLM-L6-v2",
+        help="hub id or folder of the model to start from",
+    )
+    build.add_argument("--pairs", default=None, help="JSONL with your own queries and documents")
+    build.add_argument("--guide", default=None, help="stronger model that filters negatives")
+    build.add_argument("--budget", default="5m", help="training time, such as 90s or 5m")
+    build.add_argument("--steps", type=_natural, default=None, help="training steps, not time")
+    build.add_argument("--dims", type=_positive, default=None, help="leading dimensions to keep")
+    build.add_argument("--precision", type=_share, default=None, help="wanted share of right hits")
+    build.add_argument("--int8", action="store_true", help="keep vectors in 8 bits")
+    build.add_argument("--lora", action="store_true", help="train low-rank adapters only")
+    build.add_argument(
+        "--backend", choices=("auto", "f32", "bf16"), default="auto", help="encoding precision"
+    )
+    build.add_argument("--max-tokens", type=_positive, default=200, help="tokens of a passage")
+    build.add_argument("--batch-size", type=_positive, default=64, help="pairs of a training step")
+    build.add_argument("--seed", type=_natural, default=0, help="seed of everything random")
+    build.set_defaults(run=_build)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _build(options: argparse.Namespace) -> None:
+    from vecsmith.build import BuildSettings, build, parse_duration
+
+    settings = BuildSettings(
+        source=options.source,
+        out=options.out,
+        model=options.model,
+        pairs=options.pairs,
+        guide=options.guide,
+        budget_s=parse_duration(options.budget),
+        steps=options.steps,
+        dims=options.dims,
+        precision=options.precision,
+        int8=options.int8,
+        lora=options.lora,
+        backend=options.backend,
+        max_tokens=options.max_tokens,
+        batch_size=options.batch_size,
+        seed=options.seed,
+    )
+    result = build(settings)
+    if options.json:
+        _print_json({"out": str(result.out), **result.report})
+        return
+    read, judged = result.report["read"], result.report["judge"]
+    print(
+        f"read {read['documents']} documents, {read['passages']} passages; "
+        f"skipped {read['skipped']} (listed in the report)"
+    )
+    test = judged["test"]
+    if test["queries"]:
+        print(f"\nheld-out queries: {test['queries']}")
+        _print_rankings(test["rankings"], test["shipped"])
+        gain = test["against_best_untouched"].get(test["shipped"])
+        if gain:
+            _print_comparison(test["shipped"], test["best_untouched"], gain["ndcg@10"])
+    print(f"\nships {result.report['shipped']}: {judged['chosen']['reason']}")
+    seconds = result.report["seconds"]["total"]
+    print(f"took {seconds:.0f} s, {result.report['peak_memory_mb']:.0f} MB at most")
+    print(f"report: {result.out / 'report.html'}")
+    print(f'search: vecsmith search {options.out} "your words"')
+
+
+def _print_rankings(rankings: dict[str, Any], shipped: str) -> None:
+    metrics = list(next(iter(rankings.values())))
+    print(f"{'ranking':<16}" + "".join(f"{metric:>26}" for metric in metrics))
+    for name, scores in rankings.items():
+        cells = [
+            f"{s['mean']:.3f} ({s['ci95'][0]:.3f} to {s['ci95'][1]:.3f})"
+            for s in (scores[metric] for metric in metrics)
+        ]
+        mark = " *" if name == shipped else ""
+        print(f"{name + mark:<16}" + "".join(f"{cell:>26}" for cell in cells))
+    print("* ships; 95% intervals over queries")
+
+
+def _print_comparison(system: str, baseline: str, gain: dict[str, Any]) -> None:
+    low, high = gain["ci95"]
+    print(
+        f"{system} against {baseline}, nDCG@10: {gain['difference']:+.3f} "
+        f"({low:+.3f} to {high:+.3f}), p = {gain['p']:.4f}: {gain['verdict']}"
+    )
+
+
+def _search(options: argparse.Namespace) -> None:
+    from vecsmith.store import Searcher
+
+    searcher = Searcher(options.dir, ranking=options.ranking)
+    answer = searcher.search(options.query, k=options.top_k, keep_all=options.all)
+    if options.json:
+        _print_json(answer.to_dict())
+        return
+    if answer.nothing_relevant:
+        print("nothing relevant found" + ("" if options.all else "; --all shows the nearest"))
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("**", "**")
+    for hit in answer.hits:
+        path = hit.path.encode("utf-8", "replace").decode()
+        anchor = f"#{hit.anchor}" if hit.anchor else ""
+        sure = "" if hit.probability is None else f"  p={hit.probability:.2f}"
+        weak = "" if hit.relevant else "  (below the cut-off)"
+        print(f"{hit.rank:>2}. {path}{anchor}  {hit.score:.3f}{sure}{weak}")
+        print(f"    {' > '.join(hit.headings)}")
+        text, end = "", 0
+        for start, stop in hit.highlights:
+            text += hit.snippet[end:start] + bold + hit.snippet[start:stop] + plain
+            end = stop
+        print(f"    {text}{hit.snippet[end:]}")
+
+
+def _update(options: argparse.Namespace) -> None:
+    from vecsmith.build import update
+
+    result = update(options.dir, source=options.source)
+    if options.json:
+        _print_json(result)
+    elif not result["changed"]:
+        print(f"nothing changed: {result['documents']} documents, {result['passages']} passages")
+    else:
+        print(f"now {result['documents']} documents, {result['passages']} passages")
+        for name, counts in result["models"].items():
+            print(f"{name}: {counts['encoded']} passages encoded, {counts['reused']} taken over")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from vecsmith.evaluate import evaluate_index, read_queries
+    from vecsmith.store import Store
+
+    store = Store(options.dir)
+    notes: list[str] = []
+    queries = read_queries(
+        options.queries,
+        store.passages.document_ids(),
+        skipped=notes.append,
+        source=store.manifest["settings"]["source"],
+    )
+    for note in notes[:20]:
+        print(f"left out: {note}", file=sys.stderr)
+    if len(notes) > 20:
+        print(f"left out: {len(notes) - 20} more lines", file=sys.stderr)
+    result = evaluate_index(store, queries)
+    result["left_out"] = len(notes)
+    if options.json:
+        _print_json(result)
+        return
+    print(f"queries: {result['queries']}, left out: {len(notes)}")
+    _print_rankings(result["rankings"], result["shipped"])
+    compared = result["comparison"]
+    _print_comparison(compared["system"], compared["baseline"], compared)

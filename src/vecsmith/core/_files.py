@@ -1,0 +1,223 @@
+"""Files that are whole or not there: atomic writes, folder swaps, checksums, the cache folder."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ._errors import StoreError
+
+CHECKSUMS = "checksums.json"
+
+
+def cache_dir(*parts: str) -> Path:
+    """Return (and make) a folder of the user's cache.
+
+    ``VECSMITH_CACHE`` names it; otherwise ``$XDG_CACHE_HOME/vecsmith`` or ``~/.cache/vecsmith``.
+
+    Args:
+        *parts: Sub-folders.
+
+    Returns:
+        An existing folder.
+    """
+    root = os.environ.get("VECSMITH_CACHE")
+    if not root:
+        root = os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "vecsmith")  # noqa: PTH118
+    path = Path(root).expanduser().joinpath(*parts)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on success it takes the place of `path` at once.
+
+    Args:
+        path: The file to write.
+
+    Yields:
+        The temporary path to write to.
+
+    Raises:
+        StoreError: The folder cannot be written (read-only, disk full).
+        OSError: What the block raises about other files.
+    """
+    target = Path(path)
+    handle: str | None = None
+    inside = False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, handle = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        os.close(descriptor)
+        inside = True
+        yield Path(handle)
+        inside = False
+        with open(handle, "rb+") as written:  # noqa: PTH123
+            os.fsync(written.fileno())
+        os.chmod(handle, 0o644)  # noqa: PTH101 - mkstemp gives 0600
+        os.replace(handle, target)  # noqa: PTH105
+    except OSError as error:
+        if inside and isinstance(error.filename, str) and error.filename != handle:
+            # an input that cannot be read is no fault of the target
+            raise
+        raise StoreError(
+            f"cannot write {str(target)!r}: {error.strerror or error}; "
+            "free space or choose a folder that can be written; nothing there was changed"
+        ) from error
+    finally:
+        if handle is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(handle)  # noqa: PTH108
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON atomically, keys in the order given, NaN refused.
+
+    Args:
+        path: The file to write.
+        value: What `json.dumps` takes.
+    """
+    with atomic_path(path) as temporary:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file to read.
+
+    Returns:
+        The decoded value.
+
+    Raises:
+        StoreError: The file is missing or is no JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StoreError(f"file {str(path)!r} is missing; build or restore it") from error
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"file {str(path)!r} should hold JSON but cannot be read ({error}); build it again"
+        ) from error
+
+
+def replace_dir(fresh: Path, target: Path) -> None:
+    """Put folder `fresh` where folder `target` is; the old one is there until the new one is.
+
+    Both must lie on one file system. A crash between the two renames leaves the old folder as
+    ``.NAME.old`` beside it; the next call, or `recover_dir`, puts it back.
+
+    Args:
+        fresh: The complete new folder.
+        target: Its final place.
+
+    Raises:
+        StoreError: The folder cannot be renamed.
+    """
+    old = target.with_name(f".{target.name}.old")
+    try:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(target, old)  # noqa: PTH104
+        os.rename(fresh, target)  # noqa: PTH104
+    except OSError as error:
+        recover_dir(target)
+        raise StoreError(
+            f"cannot put the new folder at {str(target)!r}: {error.strerror or error}; "
+            f"the finished one lies at {str(fresh)!r}"
+        ) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_dir(target: Path) -> None:
+    """Undo a folder swap that was cut off between its two renames.
+
+    Args:
+        target: The folder that `replace_dir` was to replace.
+    """
+    old = target.with_name(f".{target.name}.old")
+    if old.exists() and not target.exists():
+        os.rename(old, target)  # noqa: PTH104
+
+
+def hash_text(*parts: str) -> str:
+    """Return a 32-digit hexadecimal content hash of several strings (BLAKE2b, 128 bits).
+
+    Args:
+        *parts: Strings; their borders count, so ("ab", "c") differs from ("a", "bc").
+
+    Returns:
+        Lower-case hexadecimal digits.
+    """
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()
+
+
+def sha256_file(path: str | Path) -> str:
+    """Return the SHA-256 of a file, read in pieces.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    with Path(path).open("rb") as handle:
+        state = hashlib.sha256()
+        while block := handle.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()
+
+
+def write_checksums(folder: Path, names: Iterable[str]) -> None:
+    """Write ``checksums.json``: size and SHA-256 of files in a folder.
+
+    Args:
+        folder: The folder.
+        names: Paths relative to it.
+    """
+    rows = {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)}
+        for name in sorted(names)
+    }
+    write_json(folder / CHECKSUMS, rows)
+
+
+def verify_checksums(folder: Path, *, content: bool = False) -> None:
+    """Check the files that ``checksums.json`` names.
+
+    Args:
+        folder: The folder.
+        content: Also compute each SHA-256; otherwise only presence and size.
+
+    Raises:
+        StoreError: A file is missing, truncated or changed; the text names it.
+    """
+    for name, row in read_json(folder / CHECKSUMS).items():
+        path = folder / name
+        if not path.is_file():
+            raise StoreError(f"{str(path)!r} is missing from the index; build it again")
+        size = path.stat().st_size
+        if size != row["bytes"]:
+            raise StoreError(
+                f"{str(path)!r} should have {row['bytes']} bytes but has {size}: "
+                "it is damaged; build the index again or restore the file"
+            )
+        if content and sha256_file(path) != row["sha256"]:
+            raise StoreError(
+                f"{str(path)!r} does not match its checksum: it is damaged; "
+                "build the index again or restore the file"
+            )

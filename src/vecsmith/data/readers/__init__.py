@@ -1,0 +1,5 @@
+"""One reader a format: file -> sections in the document's own structure."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,129 @@
+"""Word documents (DOCX): headings by outline level, lists, tables, links."""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from vecsmith.core import require
+
+from .._documents import Link, Section, Skipped, SourceFile
+from ._links import resolve_link
+
+LARGEST_PART = 1 << 28  # bytes of the document once unpacked
+
+
+def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Section]:
+    """Read a DOCX file.
+
+    Args:
+        file: The file.
+        skipped: Called where the file is broken, encrypted or far larger than it seems.
+
+    Yields:
+        Sections.
+    """
+    docx = require("docx", "documents")
+    from docx.opc.exceptions import PackageNotFoundError
+
+    try:
+        with zipfile.ZipFile(file.absolute) as bundle:
+            size = max((part.file_size for part in bundle.infolist()), default=0)
+        if size > LARGEST_PART:
+            skipped(Skipped(file.path, f"DOCX that unpacks to {size >> 20} MiB: not read"))
+            return
+        document = docx.Document(str(file.absolute))
+    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError, SyntaxError) as error:
+        skipped(Skipped(file.path, f"broken DOCX: {error}"))
+        return
+    title = (document.core_properties.title or "").strip()
+    yield from _Walk(file, title).sections(document)
+
+
+class _Walk:
+    def __init__(self, file: SourceFile, title: str) -> None:
+        self.path = file.path
+        self.stack: list[tuple[int, str]] = [(-1, title or file.absolute.name)]
+        self.named = bool(title)
+        self.blocks: list[str] = []
+        self.links: list[Link] = []
+
+    def sections(self, document: Any) -> Iterator[Section]:
+        for block in document.iter_inner_content():
+            if hasattr(block, "rows"):
+                self.add(_table(block))
+                continue
+            text = block.text.strip()
+            level = _level(block)
+            if level is not None and text:
+                yield from self.flush()
+                self.enter(level, " ".join(text.split()))
+                continue
+            self.find_links(block)
+            self.add(f"- {text}" if text and _is_item(block) else text)
+        yield from self.flush()
+
+    def enter(self, level: int, text: str) -> None:
+        if level == 0 and (not self.named or text == self.stack[0][1]):
+            self.stack = [(-1, text)]
+            self.named = True
+            return
+        while len(self.stack) > 1 and self.stack[-1][0] >= level:
+            self.stack.pop()
+        self.stack.append((level, text))
+
+    def add(self, text: str) -> None:
+        if not text:
+            return
+        if text.startswith("- ") and self.blocks and self.blocks[-1].startswith("- "):
+            self.blocks[-1] += f"\n{text}"
+        else:
+            self.blocks.append(text)
+
+    def flush(self) -> Iterator[Section]:
+        if self.blocks:
+            headings = tuple(text for _, text in self.stack)
+            yield Section(headings, "\n\n".join(self.blocks), "prose", links=tuple(self.links))
+        self.blocks, self.links = [], []
+
+    def find_links(self, paragraph: Any) -> None:
+        for link in paragraph.hyperlinks:
+            target = resolve_link(self.path, f"{link.address}#{link.fragment}".rstrip("#"))
+            if target and link.text.strip():
+                self.links.append(Link(link.text.strip(), *target))
+
+
+def _level(paragraph: Any) -> int | None:
+    """Give the outline level: 0 for a title, 1 for the first rank of headings; None for text."""
+    style = paragraph.style
+    seen = 0
+    while style is not None and seen < 10:
+        identity = (style.style_id or "").lower()
+        if identity == "title":
+            return 0
+        if identity.startswith("heading") and identity[7:].isdigit():
+            return int(identity[7:])
+        found = style.element.xpath("./w:pPr/w:outlineLvl/@w:val")
+        if found and found[0].isdigit() and int(found[0]) < 9:
+            return int(found[0]) + 1
+        style, seen = style.base_style, seen + 1
+    return None
+
+
+def _is_item(paragraph: Any) -> bool:
+    properties = paragraph._p.pPr
+    numbered = properties is not None and properties.numPr is not None
+    return numbered or (paragraph.style is not None and "List" in (paragraph.style.name or ""))
+
+
+def _table(table: Any) -> str:
+    lines = []
+    for row in table.rows:
+        cells: list[str] = []
+        last = None
+        for cell in row.cells:
+            if cell._tc is not last:  # merged cells come once for each column
+                cells.append(" ".join(cell.text.split()))
+            last = cell._tc
+        if any(cells):
+            lines.append(" | ".join(cells))
+    return "\n".join(lines)

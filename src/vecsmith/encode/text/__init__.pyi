@@ -1,0 +1,29 @@
+from ._batches import Encoder as Encoder
+from ._batches import encode_in_batches as encode_in_batches
+from ._export import bf16_is_fast as bf16_is_fast
+from ._export import export_encoder as export_encoder
+from ._export import set_precision as set_precision
+from ._models import ResolvedModel as ResolvedModel
+from ._models import load_sentence_transformer as load_sentence_transformer
+from ._models import quiet_hosts as quiet_hosts
+from ._models import resolve_model as resolve_model
+from ._models import weights_hash as weights_hash
+from ._openvino import OpenVinoEncoder as OpenVinoEncoder
+from ._openvino import load_encoder as load_encoder
+from ._torch import TorchEncoder as TorchEncoder
+
+__all__ = [
+    "Encoder",
+    "OpenVinoEncoder",
+    "ResolvedModel",
+    "TorchEncoder",
+    "bf16_is_fast",
+    "encode_in_batches",
+    "export_encoder",
+    "load_encoder",
+    "load_sentence_transformer",
+    "quiet_hosts",
+    "resolve_model",
+    "set_precision",
+    "weights_hash",
+]

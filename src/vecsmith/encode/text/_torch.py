@@ -1,0 +1,101 @@
+"""Encode with any sentence-transformers model in torch: what no other backend can take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vecsmith.core import Stamp
+
+from ._batches import DOCUMENT, prompt_of, truncate, without_surrogates
+from ._models import load_sentence_transformer, resolve_model, weights_hash
+from ._openvino import cut_stamp
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
+    """Describe a model's embedding space.
+
+    Args:
+        model: The loaded model.
+        name: Its id, for people.
+        folder: Its files.
+
+    Returns:
+        The stamp.
+    """
+    prompts = {key: value or "" for key, value in (model.prompts or {}).items()}
+    pooling = [m for m in model if type(m).__name__ == "Pooling"]
+    mode = str(pooling[0].get_config_dict()["pooling_mode"]) if pooling else "none"
+    return Stamp(
+        model=name,
+        weights=weights_hash(folder),
+        dims=int(model.get_embedding_dimension() or 0),
+        pooling=mode,
+        query_prompt=prompts.get("query", ""),
+        document_prompt=prompts.get("document", prompts.get("passage", "")),
+        max_tokens=int(model.max_seq_length or 512),
+    )
+
+
+class TorchEncoder:
+    """A sentence-transformers model behind the interface of `Encoder`.
+
+    Args:
+        name: Hub id or folder.
+        dims: Leading dimensions to keep.
+        device: Torch device.
+        stamp: Stamp of the whole vectors, if it is on record; by default the files are asked.
+    """
+
+    def __init__(
+        self,
+        name: str | Path,
+        *,
+        dims: int | None = None,
+        device: str = "cpu",
+        stamp: Stamp | None = None,
+    ) -> None:
+        found = resolve_model(name)
+        self.model = load_sentence_transformer(name, device=device)
+        self.stamp = cut_stamp(stamp or stamp_of(self.model, found.id, found.path), dims)
+
+    def encode(
+        self, texts: Sequence[str], *, kind: str = DOCUMENT, batch_size: int = 32
+    ) -> NDArray[np.float32]:
+        """Encode texts to unit vectors.
+
+        Args:
+            texts: The texts.
+            kind: "query" or "document": which prompt is put before them.
+            batch_size: Texts a batch; sentence-transformers sorts them by length.
+
+        Returns:
+            Shape (len(texts), dims), float32.
+        """
+        prompt = prompt_of(self.stamp, kind)
+        vectors = self.model.encode(
+            without_surrogates(texts),
+            batch_size=batch_size,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            prompt=prompt,
+        )
+        return truncate(np.asarray(vectors, dtype=np.float32), self.stamp.dims)
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count the model's tokens in each text.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            One number a text, special tokens left out.
+        """
+        clean = without_surrogates(texts)
+        coded = self.model.tokenizer(clean, add_special_tokens=False, verbose=False)
+        return [len(ids) for ids in coded["input_ids"]]

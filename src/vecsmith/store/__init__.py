@@ -1,0 +1,5 @@
+"""Passages, lexical and vector indexes, the relevance cut-off."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,81 @@
+from ._cutoff import CosineAdapter as CosineAdapter
+from ._cutoff_baselines import CUTOFF_RULES as CUTOFF_RULES
+from ._cutoff_baselines import CutoffRule as CutoffRule
+from ._cutoff_baselines import FixedK as FixedK
+from ._cutoff_baselines import GlobalCosine as GlobalCosine
+from ._cutoff_baselines import MinusListMean as MinusListMean
+from ._cutoff_baselines import Platt as Platt
+from ._cutoff_baselines import RatioToTop1 as RatioToTop1
+from ._cutoff_baselines import ZScore as ZScore
+from ._cutoff_fit import AdapterOptions as AdapterOptions
+from ._cutoff_lists import LabelledLists as LabelledLists
+from ._cutoff_lists import harvest_lists as harvest_lists
+from ._cutoff_report import FilterFigures as FilterFigures
+from ._cutoff_report import choose_threshold as choose_threshold
+from ._cutoff_report import filter_report as filter_report
+from ._cutoff_report import pr_auc as pr_auc
+from ._filtered_index import FilteredHits as FilteredHits
+from ._filtered_index import FilteredIndex as FilteredIndex
+from ._filtered_index import filter_hits as filter_hits
+from ._fusion import Fusion as Fusion
+from ._fusion import fusion_grid as fusion_grid
+from ._passages import PassageTable as PassageTable
+from ._passages import StoredPassage as StoredPassage
+from ._search import Answer as Answer
+from ._search import Hit as Hit
+from ._search import Searcher as Searcher
+from ._store import RANKINGS as RANKINGS
+from ._store import Candidates as Candidates
+from ._store import Ranked as Ranked
+from ._store import Store as Store
+from ._store import VectorSpace as VectorSpace
+from ._store import fuse as fuse
+from ._store import model_of as model_of
+from ._vectors import build_vectors as build_vectors
+from ._vectors import index_recipe as index_recipe
+from ._vectors import load_vectors as load_vectors
+from ._vectors import reconstruct as reconstruct
+from ._vectors import save_vectors as save_vectors
+from ._vectors import search_vectors as search_vectors
+
+__all__ = [
+    "AdapterOptions",
+    "Answer",
+    "CUTOFF_RULES",
+    "Candidates",
+    "CosineAdapter",
+    "CutoffRule",
+    "FilterFigures",
+    "FilteredHits",
+    "FilteredIndex",
+    "FixedK",
+    "Fusion",
+    "GlobalCosine",
+    "Hit",
+    "LabelledLists",
+    "MinusListMean",
+    "PassageTable",
+    "Platt",
+    "RANKINGS",
+    "Ranked",
+    "RatioToTop1",
+    "Searcher",
+    "Store",
+    "StoredPassage",
+    "VectorSpace",
+    "ZScore",
+    "build_vectors",
+    "choose_threshold",
+    "filter_hits",
+    "filter_report",
+    "fuse",
+    "fusion_grid",
+    "harvest_lists",
+    "index_recipe",
+    "load_vectors",
+    "model_of",
+    "pr_auc",
+    "reconstruct",
+    "save_vectors",
+    "search_vectors",
+]

@@ -1,0 +1,19 @@
+from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
+from .contrastive._audit import audit_false_negatives as audit_false_negatives
+from .contrastive._guide_cache import GuideCache as GuideCache
+from .contrastive._guide_files import TruncationReport as TruncationReport
+from .contrastive._guide_files import text_keys as text_keys
+from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from .contrastive._negative_filter import NegativeFilter as NegativeFilter
+from .contrastive._negative_filter import guided_filter as guided_filter
+
+__all__ = [
+    "FalseNegativeAudit",
+    "GuideCache",
+    "GuidedContrastiveLoss",
+    "NegativeFilter",
+    "TruncationReport",
+    "audit_false_negatives",
+    "guided_filter",
+    "text_keys",
+]

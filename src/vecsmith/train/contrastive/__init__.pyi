@@ -1,0 +1,33 @@
+from ._audit import FalseNegativeAudit as FalseNegativeAudit
+from ._audit import audit_false_negatives as audit_false_negatives
+from ._core import BLOCKS as BLOCKS
+from ._core import contrastive_cross_entropy as contrastive_cross_entropy
+from ._core import contrastive_logits as contrastive_logits
+from ._core import similarity_blocks as similarity_blocks
+from ._core import structural_masks as structural_masks
+from ._guide_cache import GuideCache as GuideCache
+from ._guide_files import TruncationReport as TruncationReport
+from ._guide_files import text_keys as text_keys
+from ._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from ._guided_negatives import false_negative_masks as false_negative_masks
+from ._guided_negatives import guided_triplet as guided_triplet
+from ._negative_filter import NegativeFilter as NegativeFilter
+from ._negative_filter import guided_filter as guided_filter
+
+__all__ = [
+    "BLOCKS",
+    "FalseNegativeAudit",
+    "GuideCache",
+    "GuidedContrastiveLoss",
+    "NegativeFilter",
+    "TruncationReport",
+    "audit_false_negatives",
+    "contrastive_cross_entropy",
+    "contrastive_logits",
+    "false_negative_masks",
+    "guided_filter",
+    "guided_triplet",
+    "similarity_blocks",
+    "structural_masks",
+    "text_keys",
+]

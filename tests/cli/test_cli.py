@@ -1,0 +1,198 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from vecsmith.cli import main
+from vecsmith.core import write_checksums, write_json
+from vecsmith.data import Passage, SourceFile
+from vecsmith.data.samples import PACKAGES
+from vecsmith.store import PassageTable
+from vecsmith.systems import SYSTEMS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """An index of words alone, with a name and a heading of undecodable bytes."""
+    folder = tmp_path_factory.mktemp("cli") / "index"
+    folder.mkdir()
+    with PassageTable(folder / "passages.sqlite", write=True) as table:
+        for number in range(15):
+            name = f"part{number}\udcff.md"
+            text = f"The valve number {number} opens."
+            passage = Passage(name, 0, (name, "Valves"), text, "prose", "", "v")
+            table.add_document(SourceFile(name, Path(), "markdown", 9, 9, "ab" * 32), [passage])
+        table.finish()
+    manifest = {"format": 1, "settings": {"source": "/data"}, "shipped": "bm25"}
+    write_json(folder / "manifest.json", {**manifest, "fusions": {}, "stamps": {}})
+    write_checksums(folder, ["manifest.json", "passages.sqlite"])
+    return folder
+
+
+def run(*words, **options):
+    command = [sys.executable, "-m", "vecsmith.cli", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+
+
+def test_help_is_quick_and_needs_no_torch():
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = run("--help")
+        seconds.append(time.perf_counter() - started)
+    assert shown.returncode == 0 and "build" in shown.stdout
+    assert min(seconds) < 0.5, seconds
+    code = (
+        "import sys\nfrom vecsmith.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'transformers', 'faiss', 'openvino', 'numpy'} & set(sys.modules)\n"
+    )
+    checked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_an_unknown_index_is_one_sentence(tmp_path):
+    shown = run("search", tmp_path / "none", "valve")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("vecsmith search: ") and shown.stderr.count("\n") == 1
+    assert "none" in shown.stderr and "Traceback" not in shown.stderr
+    assert "Traceback" in run("search", tmp_path / "none", "valve", "--debug").stderr
+
+
+def test_a_fault_of_ours_exits_with_1(made, monkeypatch, capsys):
+    def broken(*_, **__):
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr("vecsmith.store.Searcher.search", broken)
+    assert main(["search", str(made), "valve"]) == 1
+    assert "unexpected ZeroDivisionError: oh" in capsys.readouterr().err
+    with pytest.raises(ZeroDivisionError):
+        main(["search", str(made), "valve", "--debug"])
+
+
+def test_a_search_prints_hits(made, capsys):
+    assert main(["search", str(made), "valves", "-k", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(" 1. part") and lines[0].split()[1].endswith("?.md#v")
+    assert "The **valve** number" in lines[2] and len(lines) == 6
+    assert main(["search", str(made), "nowhere"]) == 0
+    assert "nothing relevant found; --all shows the nearest" in capsys.readouterr().out
+
+
+def test_undecodable_bytes_do_not_stop_the_printing(made):
+    for flags in ([], ["--json"]):
+        shown = run("search", made, b"valve \xff".decode("utf-8", "surrogateescape"), *flags)
+        assert shown.returncode == 0, shown.stderr
+        assert "Valves" in shown.stdout
+    assert len(json.loads(shown.stdout)["hits"]) == 10
+    shown = run("search", made, "valve", env={"PYTHONIOENCODING": "ascii"})
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_flags_come_from_the_environment(made, monkeypatch, capsys):
+    monkeypatch.setenv("VECSMITH_TOP_K", "3")
+    monkeypatch.setenv("VECSMITH_JSON", "1")
+    assert main(["search", str(made), "valve"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["hits"]) == 3
+    assert main(["search", str(made), "valve", "-k", "4"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["hits"]) == 4
+    monkeypatch.setenv("VECSMITH_JSON", "false")
+    assert main(["search", str(made), "valve"]) == 0
+    assert capsys.readouterr().out.startswith(" 1. ")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "command", "told"),
+    [
+        ("TOP_K", "many", ["search", "index", "q"], "--top-k: expected a whole number"),
+        ("TOP_K", "0", ["search", "index", "q"], "--top-k: expected a whole number"),
+        ("BACKEND", "f8", ["build", "docs", "--out", "x"], "--backend: expected one of auto"),
+        ("PRECISION", "2", ["build", "docs", "--out", "x"], "expected a number between 0 and 1"),
+    ],
+)
+def test_a_bad_value_in_the_environment_is_told(name, value, command, told, monkeypatch, capsys):
+    monkeypatch.setenv(f"VECSMITH_{name}", value)
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and told in error and repr(value) in error
+    # Other commands do not mind it.
+    assert main(["data", "list"]) == 0
+
+
+def test_systems_are_listed(capsys):
+    assert main(["systems"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(SYSTEMS)
+    assert main(["systems", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["slug"] for row in rows] == list(SYSTEMS)
+    assert rows[0]["import"] == next(iter(SYSTEMS.values())).import_line
+
+
+def test_a_system_is_shown(capsys):
+    slug = next(iter(SYSTEMS))
+    assert main(["systems", "show", slug]) == 0
+    text = capsys.readouterr().out
+    assert SYSTEMS[slug].title in text and f"vecsmith claims run {slug}" in text
+    for words in (["systems", "show", slug, "--json"], ["systems", "--json", "show", slug]):
+        assert main(words) == 0
+        assert json.loads(capsys.readouterr().out)["year"] == SYSTEMS[slug].year
+
+
+@pytest.mark.parametrize("words", [["systems", "show"], ["claims", "run"]])
+def test_an_unknown_system_suggests_the_nearest(words, capsys):
+    assert main([*words, "relevance-filtring"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean 'relevance-filtering'?" in error and error.count("\n") == 1
+
+
+def test_the_table_of_claims(tmp_path, capsys):
+    result = {
+        "metric": "ndcg@10",
+        "effect": 0.1,
+        "effect_kind": "difference",
+        "ci95": [0.05, 0.15],
+        "holds": True,
+        "baseline": {"name": "old", "values": [0.5, 0.7]},
+        "system": {"name": "new", "values": [0.6, 0.8]},
+    }
+    write_json(tmp_path / "made-up.json", result)
+    assert main(["claims", "table", "--folder", str(tmp_path)]) == 0
+    *_, row = capsys.readouterr().out.splitlines()
+    assert "old: 0.6" in row and "new: 0.7" in row and "+0.1000 (+0.0500 to +0.1500) | yes" in row
+    assert main(["claims", "table", "--folder", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"made-up": result}
+
+
+def test_packages_of_data_are_listed(capsys):
+    assert main(["data", "list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(PACKAGES)
+    assert main(["data", "list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert list(rows) == list(PACKAGES) and rows["hpo"]["registry"] == "pypi"
+    assert main(["data", "fetch", "hpoo"]) == 2
+    assert "did you mean 'hpo'?" in capsys.readouterr().err
+
+
+def test_an_index_is_scored(made, tmp_path, capsys):
+    folder = shutil.copytree(made, tmp_path / "index")
+    lines = ['{"query": "number 3", "documents": ["part3\\udcff.md"]}', "{broken"]
+    (tmp_path / "queries.jsonl").write_text("\n".join(lines))
+    words = ["eval", str(folder), "--queries", str(tmp_path / "queries.jsonl")]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "queries: 1, left out: 1" in shown.out and "left out: line 2" in shown.err
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rankings"]["bm25"]["mrr@10"]["mean"] == 1.0
+
+
+@pytest.mark.parametrize("words", [[], ["serch"], ["search"], ["claims"], ["data"]])
+def test_wrong_words_exit_with_2(words, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2 and "usage: vecsmith" in capsys.readouterr().err

@@ -1,0 +1,408 @@
+"""The training loop: exact resume, budgets, accumulation, early stopping, checkpoints."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from vecsmith.core import (
+    Budget,
+    ConfigError,
+    DataError,
+    FitOptions,
+    ModelError,
+    StoreError,
+    fit,
+)
+from vecsmith.core._batches import BatchStream
+from vecsmith.core._checkpoint import load_tree, save_tree
+
+KILLED = textwrap.dedent(
+    """
+    import os, random, signal, sys
+    import numpy as np
+    import torch
+    from torch import nn
+    from torch.utils.data import DataLoader, TensorDataset
+    from vecsmith.core import Budget, FitOptions, fit
+
+    folder, kill_at, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    model = nn.Sequential(nn.Linear(6, 16), nn.Dropout(0.3), nn.Tanh(), nn.Linear(16, 1))
+    x = torch.randn(50, 6)
+
+    def collate(rows):
+        # augmentation that draws from all three global generators
+        noise = np.random.normal(0, 0.1) + random.random() * 0.1 + torch.randn(()).item() * 0.1
+        batch = torch.stack([row for (row,) in rows])
+        return batch + noise, batch.sum(1, keepdim=True)
+
+    loader = DataLoader(TensorDataset(x), batch_size=8, shuffle=True, collate_fn=collate,
+                        generator=torch.Generator().manual_seed(3), num_workers=workers)
+    calls = 0
+
+    def step(model, batch):
+        global calls
+        calls += 1
+        if calls == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ((model(batch[0]) - batch[1]) ** 2).mean()
+
+    def validate(model):
+        return float((model(x) - x.sum(1, keepdim=True)).abs().mean())
+
+    options = FitOptions(lr=0.02, accumulate=2, checkpoint_every=4, validate_every=3, log_every=3,
+                         seed=5, cpu=True)
+    result = fit(model, step, loader, budget=Budget(steps=23), options=options, validate=validate,
+                 checkpoint=None if folder == "none" else folder)
+    scores = [row["score"] for row in result.records if "score" in row]
+    losses = [row["loss"] for row in result.records if "loss" in row]
+    flat = torch.cat([p.detach().flatten() for p in model.parameters()])
+    print(repr((flat.double().numpy().tobytes().hex(), result.best_step, scores, losses,
+                result.epochs)))
+    """
+)
+
+
+def run_killed(folder: str, kill_at: int, workers: int = 0) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, folder, str(kill_at), str(workers)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_killed_run_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    whole = run_killed("none", 0)
+    assert whole.returncode == 0, whole.stderr
+    first = run_killed(str(tmp_path), 27)
+    assert first.returncode == -signal.SIGKILL
+    assert (tmp_path / "state.safetensors").exists()
+    second = run_killed(str(tmp_path), 0)
+    assert second.returncode == 0, second.stderr
+    assert second.stdout == whole.stdout
+
+
+def linear(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Linear(3, 1)
+
+
+def data(count: int = 24, size: int = 4) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    return list(torch.randn(count, size, 3, generator=generator))
+
+
+def loss(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    return ((model(batch) - batch.sum(1, keepdim=True)) ** 2).mean()
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+CONSTANT = {"schedule": "constant", "warmup": 0.0, "cpu": True}
+
+
+def test_steps_equal_a_hand_written_loop() -> None:
+    model, naive = linear(), linear()
+    options = FitOptions(lr=0.1, max_norm=0.5, warmup=0.25, cpu=True)
+    fit(model, loss, data(), budget=Budget(steps=8), options=options)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [naive.weight], "weight_decay": 0.01},
+            {"params": [naive.bias], "weight_decay": 0.0},
+        ]
+    )
+    for index, batch in enumerate(data()[:8]):
+        part = (index + 0.5) / 8
+        rate = part / 0.25 if part < 0.25 else 1 - (part - 0.25) / 0.75
+        for group in optimizer.param_groups:
+            group["lr"] = 0.1 * rate
+        optimizer.zero_grad()
+        loss(naive, batch).backward()
+        nn.utils.clip_grad_norm_(naive.parameters(), 0.5)
+        optimizer.step()
+    torch.testing.assert_close(weights(model), weights(naive), rtol=0, atol=1e-7)
+
+
+def test_accumulation_equals_one_large_batch() -> None:
+    small, large = linear(), linear()
+    batches = data(8)
+    joined = [torch.cat(batches[i : i + 4]) for i in (0, 4)]
+    options = {"lr": 0.1, **CONSTANT}
+    budget = Budget(steps=2)
+    fit(small, loss, batches, budget=budget, options=FitOptions(accumulate=4, **options))
+    fit(large, loss, joined, budget=budget, options=FitOptions(**options))
+    torch.testing.assert_close(weights(small), weights(large))
+
+
+def test_same_seed_same_weights_and_caller_state_untouched() -> None:
+    def run(seed: int) -> torch.Tensor:
+        model = nn.Sequential(linear(), nn.Dropout(0.5))
+        loader = DataLoader(TensorDataset(torch.cat(data())), batch_size=5, shuffle=True)
+        before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy())  # noqa: NPY002
+
+        def step(model: nn.Module, batch: list[torch.Tensor]) -> torch.Tensor:
+            return loss(model, batch[0])
+
+        fit(model, step, loader, budget=Budget(epochs=1), options=FitOptions(seed=seed, cpu=True))
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert before[1] == random.getstate()
+        assert (before[2] == np.random.get_state()[1]).all()  # noqa: NPY002
+        return weights(model)
+
+    assert torch.equal(run(1), run(1))
+    assert not torch.equal(run(1), run(2))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_epochs_budget_takes_each_batch_once_an_epoch(known: bool) -> None:
+    seen: list[float] = []
+
+    def step(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        seen.append(float(batch[0, 0]))
+        return loss(model, batch)
+
+    batches = data(5) if known else (lambda epoch: iter(data(5)))
+    result = fit(linear(), step, batches, budget=Budget(epochs=3), options=FitOptions(**CONSTANT))
+    assert (result.steps, result.stopped, result.epochs) == (15, "epochs", 3.0)
+    assert seen == [float(batch[0, 0]) for batch in data(5)] * 3
+
+
+def test_seconds_budget_stops() -> None:
+    budget = Budget(seconds=0.3, steps=10**7)
+    result = fit(linear(), loss, data(), budget=budget, options=FitOptions(cpu=True))
+    assert result.stopped == "seconds"
+    assert 0.3 <= result.seconds < 3.0
+
+
+def test_early_stopping_keeps_the_best_weights() -> None:
+    model = linear()
+    scores = iter([3.0, 2.0, 1.0, 5.0, 6.0, 7.0, 0.0])
+    taken = []
+
+    def validate(model: nn.Module) -> float:
+        assert not model.training
+        taken.append(weights(model).clone())
+        return next(scores)
+
+    options = FitOptions(lr=0.1, validate_every=2, patience=3, **CONSTANT)
+    result = fit(model, loss, data(), budget=Budget(steps=100), options=options, validate=validate)
+    assert (result.best, result.best_step, result.stopped, result.steps) == (1.0, 6, "patience", 12)
+    assert torch.equal(weights(model), taken[2])
+
+
+def test_precision_and_device_do_not_stick() -> None:
+    for precision in ("bf16", "no", "bf16"):
+        model, dtypes = linear(), []
+
+        def step(model: nn.Module, batch: torch.Tensor, dtypes: list = dtypes) -> torch.Tensor:
+            dtypes.append((batch @ batch.T).dtype)
+            return loss(model, batch)
+
+        options = FitOptions(precision=precision, cpu=True)
+        fit(model, step, data(), budget=Budget(steps=2), options=options)
+        assert dtypes[0] == (torch.bfloat16 if precision == "bf16" else torch.float32)
+        # the module is as it was: no wrapper left on forward
+        assert "forward" not in vars(model) or model.forward.__func__ is nn.Linear.forward
+        assert model(data()[0]).dtype == torch.float32
+
+
+def test_budget_can_be_extended_with_the_checkpoint(tmp_path: Path) -> None:
+    model, whole = linear(), linear()
+    options = FitOptions(lr=0.05, **CONSTANT)
+    fit(model, loss, data(), budget=Budget(steps=5), options=options, checkpoint=tmp_path)
+    fresh = linear(3)
+    result = fit(fresh, loss, data(), budget=Budget(steps=9), options=options, checkpoint=tmp_path)
+    fit(whole, loss, data(), budget=Budget(steps=9), options=options)
+    assert result.steps == 9
+    # a finished run is not trained again
+    again = fit(fresh, None, data(), budget=Budget(steps=9), options=options, checkpoint=tmp_path)
+    assert (again.steps, again.stopped) == (9, "steps")
+    assert torch.equal(weights(fresh), weights(whole))
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    budget, options = Budget(steps=3), FitOptions(cpu=True)
+    fit(linear(), loss, data(), budget=budget, options=options, checkpoint=tmp_path)
+    with pytest.raises(ConfigError, match=r"other options \(lr\)"):
+        fit(
+            linear(),
+            loss,
+            data(),
+            budget=budget,
+            options=FitOptions(lr=0.5, cpu=True),
+            checkpoint=tmp_path,
+        )
+    with pytest.raises(ModelError, match="another model"):
+        fit(nn.Linear(4, 1), loss, data(), budget=budget, options=options, checkpoint=tmp_path)
+    with pytest.raises(DataError, match="ends before"):
+        fit(linear(), loss, data(2), budget=budget, options=options, checkpoint=tmp_path)
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:200])
+    with pytest.raises(StoreError, match="damaged"):
+        fit(linear(), loss, data(), budget=budget, options=options, checkpoint=tmp_path)
+
+
+def test_checkpoint_write_that_fails_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_tree(tmp_path / "x.safetensors", {"a": 1})
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError, match="No space left"):
+        save_tree(tmp_path / "x.safetensors", {"a": 2})
+    monkeypatch.undo()
+    assert load_tree(tmp_path / "x.safetensors") == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_tree_round_trip(tmp_path: Path) -> None:
+    tied = torch.arange(6.0).reshape(2, 3)
+    tree = {
+        "tied": [tied, tied, tied.T],
+        1: (None, True, 2.5, "ä", float("nan")),
+        "array": np.arange(3, dtype=np.uint32).astype(np.int64),
+        "half": torch.ones(2, dtype=torch.bfloat16),
+        "empty": {},
+        "random": random.getstate(),
+    }
+    save_tree(tmp_path / "t.safetensors", tree)
+    back = load_tree(tmp_path / "t.safetensors")
+    assert list(back) == list(tree)
+    assert all(torch.equal(a, b) for a, b in zip(back["tied"], tree["tied"], strict=True))
+    assert back[1][:4] == tree[1][:4] and np.isnan(back[1][4])
+    assert (back["array"] == tree["array"]).all() and back["half"].dtype == torch.bfloat16
+    assert back["empty"] == {} and back["random"] == tree["random"]
+    with pytest.raises(StoreError, match="got set"):
+        save_tree(tmp_path / "t.safetensors", {"bad": {1}})
+
+
+def test_stream_with_workers_seeks_to_the_same_batches() -> None:
+    rows = TensorDataset(torch.arange(20))
+
+    def stream(workers: int) -> BatchStream:
+        loader = DataLoader(rows, batch_size=3, shuffle=True, num_workers=workers)
+        return BatchStream(loader, seed=2)
+
+    plain = stream(0)
+    batches = [plain.next()[0].tolist() for _ in range(10)]
+    # the order is drawn by the main process, whatever the number of workers
+    position = None
+    first = stream(1)
+    for index in range(10):
+        if index == 9:
+            position = first.position()
+        assert first.next()[0].tolist() == batches[index]
+    later = stream(0)
+    later.seek(position)
+    assert later.next()[0].tolist() == batches[9]
+    assert sorted(n for batch in batches[:7] for n in batch) == list(range(20))
+
+
+TWO = textwrap.dedent(
+    """
+    import sys
+    import torch
+    import torch.distributed as dist
+    from safetensors.torch import save_file
+    from vecsmith.core import Budget, FitOptions, fit
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = torch.nn.Linear(3, 1)
+    batches = list(torch.randn(8, 4, 3, generator=torch.Generator().manual_seed(7)))
+
+    def step(model, batch):
+        return ((model(batch) - batch.sum(1, keepdim=True)) ** 2).mean()
+
+    accumulate = int(sys.argv[1])
+    options = FitOptions(lr=0.1, accumulate=accumulate, cpu=True, schedule="constant", warmup=0.0)
+    fit(model, step, batches, budget=Budget(steps=6), options=options)
+    if not dist.is_initialized() or dist.get_rank() == 0:
+        save_file(model.state_dict(), sys.argv[2])
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    """
+)
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path) -> None:
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    two = subprocess.run(
+        [*command, str(script), "1", str(tmp_path / "two.safetensors")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert two.returncode == 0, two.stderr[-2000:]
+    one = subprocess.run(
+        [sys.executable, str(script), "2", str(tmp_path / "one.safetensors")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert one.returncode == 0, one.stderr[-2000:]
+    a = load_file(tmp_path / "one.safetensors")
+    b = load_file(tmp_path / "two.safetensors")
+    torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Budget(), "at least one of steps"),
+        (lambda: Budget(steps=0), r"Budget\.steps must be above 0"),
+        (lambda: Budget(seconds=-1.0), r"Budget\.seconds"),
+        (lambda: FitOptions(schedule="cosin"), "did you mean 'cosine'"),
+        (lambda: FitOptions(precision="fp8"), "precision"),
+        (lambda: FitOptions(warmup=1.0), "warmup"),
+        (lambda: FitOptions(accumulate=0), "accumulate"),
+        (lambda: fit(linear(), loss, iter(data()), budget=Budget(steps=1)), "wrap a generator"),
+    ],
+)
+def test_bad_settings_are_named(make: object, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        make()
+
+
+def test_bad_losses_data_and_models_are_named() -> None:
+    budget, options = Budget(steps=3), FitOptions(log_every=1, cpu=True)
+    with pytest.raises(ConfigError, match="no dimension"):
+        fit(linear(), lambda m, b: m(b), data(), budget=budget, options=options)
+    with pytest.raises(ModelError, match="loss became nan at step 1"):
+        fit(
+            linear(),
+            lambda m, b: loss(m, b) * float("nan"),
+            data(),
+            budget=budget,
+            options=options,
+        )
+    with pytest.raises(DataError, match="gave nothing"):
+        fit(linear(), loss, [], budget=budget, options=options)
+    frozen = linear().requires_grad_(False)
+    with pytest.raises(ConfigError, match="requires a gradient"):
+        fit(frozen, loss, data(), budget=budget, options=options)

@@ -1,0 +1,73 @@
+"""Boilerplate that no tag marks is found by its repetition within a folder."""
+
+from pathlib import Path
+
+from vecsmith.data import RepeatedBlocks, Section, SourceFile
+
+
+def document(number, folder="site", kind="html"):
+    return SourceFile(f"{folder}/{number}.html", Path(f"{number}"), kind, 1, 0, str(number))
+
+
+def page(number):
+    return [
+        Section(("T",), f"Home | Shop | Page {number}\n\nOwn words {'x' * number}.", "prose"),
+        Section(("T", "Foot"), "All rights reserved 2024.", "prose"),
+    ]
+
+
+def observed(pages=20, **options):
+    blocks = RepeatedBlocks(**options)
+    for number in range(pages):
+        blocks.observe(document(number), page(number))
+    return blocks
+
+
+def test_shared_blocks_are_dropped_and_counted():
+    blocks = observed()
+    kept = list(blocks.clean(document(3), page(3)))
+    assert [section.text for section in kept] == ["Own words xxx."]
+    assert blocks.dropped == {"site/3.html": 2}
+
+
+def test_other_folders_and_kinds_are_untouched():
+    blocks = observed()
+    for file in (document(1, folder="docs"), document(1, kind="text")):
+        assert list(blocks.clean(file, page(1))) == page(1)
+
+
+def test_few_documents_prove_nothing():
+    blocks = observed(pages=4)
+    assert list(blocks.clean(document(1), page(1))) == page(1)
+
+
+def test_repetition_within_one_document_does_not_count():
+    blocks = RepeatedBlocks()
+    for number in range(20):
+        own = Section(("T",), "\n\n".join([f"Only in {chr(97 + number)}."] * 50), "prose")
+        blocks.observe(document(number), [own])
+    own = [Section(("T",), "Only in c.", "prose")]
+    assert list(blocks.clean(document(2), own)) == own
+
+
+def test_rows_and_short_code_are_kept():
+    blocks = RepeatedBlocks()
+    sections = [Section(("t",), "a: 1", "record"), Section(("m",), "import os", "code")]
+    for number in range(20):
+        blocks.observe(document(number), sections)
+    assert list(blocks.clean(document(1), sections)) == sections
+
+
+def test_table_stays_small_and_still_finds_what_repeats():
+    blocks = RepeatedBlocks(capacity=300)
+    for number in range(100):
+        unique = "\n\n".join(f"u{chr(97 + number % 26)}{'y' * n}{'z' * number}" for n in range(20))
+        blocks.observe(document(number), [*page(number), Section(("T",), unique, "prose")])
+    assert len(blocks._counts) <= 300
+    assert blocks.is_boilerplate(document(0), "All rights reserved 1999.")
+
+
+def test_only_so_many_documents_are_looked_at():
+    blocks = observed(pages=30, documents=10)
+    assert not blocks.wants(document(31))
+    assert blocks.full == 1
