@@ -152,3 +152,36 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
         OpenVinoEncoder(tmp_path)
     with pytest.raises(StoreError, match=r"encoder\.json"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the signal stack by Linux's layout")
+def test_encoders_that_come_and_go_leave_the_signal_stack_alone(tiny_encoder):
+    # a stack that an encoder took away with itself would let the next signal kill the process
+    code = f"""
+import ctypes, gc, signal
+from vecsmith.encode import OpenVinoEncoder
+
+class Stack(ctypes.Structure):
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+def stack():
+    found = Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found)) == 0
+    return found.start, found.size
+
+seen = []
+signal.signal(signal.SIGUSR1, lambda *_: seen.append(stack()))
+kept = [OpenVinoEncoder({str(tiny_encoder)!r}, precision="f32", threads=1) for _ in range(3)]
+for encoder in kept:
+    encoder.encode(["open the door"])
+    signal.raise_signal(signal.SIGUSR1)
+while kept:
+    kept.pop(0)
+    encoder = None
+    gc.collect()
+    signal.raise_signal(signal.SIGUSR1)
+print(len(seen), len(set(seen)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, (run.returncode, run.stderr[-800:])
+    assert run.stdout == "6 1\n"

@@ -14,7 +14,7 @@ from vecsmith.core import ModelError, read_json, require, write_json
 
 from ._batches import encode_in_batches
 from ._models import load_sentence_transformer, quiet_hosts, resolve_model
-from ._openvino import SETTINGS, OpenVinoEncoder, load_encoder
+from ._openvino import SETTINGS, OpenVinoEncoder, load_encoder, openvino_core
 from ._torch import stamp_of
 
 if TYPE_CHECKING:
@@ -139,6 +139,4 @@ def bf16_is_fast() -> bool:
     Returns:
         True where OpenVINO names BF16 among the processor's capabilities.
     """
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

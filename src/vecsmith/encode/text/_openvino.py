@@ -5,7 +5,7 @@ normalisation), ``tokenizer.json`` and ``encoder.json`` (stamp, precision, pad t
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,19 @@ from ._batches import DOCUMENT, TOKEN_BUDGET, encode_in_batches, prompt_of, with
 
 PRECISIONS = ("f32", "bf16")
 SETTINGS = "encoder.json"
+
+
+@cache
+def openvino_core() -> Any:
+    """Return the one OpenVINO core of this process, made at the first call.
+
+    The processor plugin of each core sets an alternate signal stack and puts back the one before
+    when the core goes. Two cores that end in another order than they began leave the thread with a
+    freed stack, and the next signal (Ctrl-C, the end of a child) kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 class OpenVinoEncoder:
@@ -76,13 +89,10 @@ class OpenVinoEncoder:
 
     @cached_property
     def _request(self) -> Any:
-        import openvino
-
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision}
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = self._threads
-        core = openvino.Core()
-        compiled = core.compile_model(str(self.folder / "model.xml"), "CPU", config)
+        compiled = openvino_core().compile_model(str(self.folder / "model.xml"), "CPU", config)
         return compiled.create_infer_request()
 
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
