@@ -7,6 +7,7 @@ build are left out of the score.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,11 +36,12 @@ def without_training_queries(queries: Path, index: Path, folder: Path) -> tuple[
     return path, len(rows) - len(kept)
 
 
-def measure(name: str, budget: str) -> dict:
+def measure(name: str, budget: str, keep: str | None) -> dict:
     """Build, score and time one corpus."""
     source, queries = CORPORA[name]()
     with tempfile.TemporaryDirectory() as scratch:
-        index = Path(scratch) / "index"
+        index = Path(keep or scratch) / name
+        shutil.rmtree(index, ignore_errors=True)
         begin = time.perf_counter()
         report = json.loads(vecsmith("build", source, "--out", index, "--budget", budget, "--json"))
         seconds = time.perf_counter() - begin
@@ -70,10 +72,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(CORPORA))
     parser.add_argument("--budget", default="5m")
+    parser.add_argument("--keep", help="folder that the indexes are left in")
     options = parser.parse_args()
     results = read_json(RESULT) if RESULT.exists() else {}
     for name in options.names:
-        results[name] = {**measure(name, options.budget), "hardware": hardware()}
+        results[name] = {**measure(name, options.budget, options.keep), "hardware": hardware()}
         write_json(RESULT, results)
         compared = results[name]["real_queries"]["comparison"]
         print(name, json.dumps(compared))

@@ -4,6 +4,9 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from vecsmith.core import ConfigError, ModelError, StoreError
 from vecsmith.encode import (
@@ -14,6 +17,8 @@ from vecsmith.encode import (
     load_sentence_transformer,
     set_precision,
 )
+from vecsmith.encode.text._int8 import quantise_network, round_weights
+from vecsmith.encode.text._openvino import openvino_core
 
 TEXTS = [
     "open the file",
@@ -145,6 +150,27 @@ def test_the_precision_is_recorded(tiny_encoder, tmp_path):
     assert OpenVinoEncoder(folder, precision="f32").precision == "f32"
     with pytest.raises(ConfigError, match="f16"):
         OpenVinoEncoder(folder, precision="f16")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    arrays(np.float32, array_shapes(min_dims=2, max_dims=2), elements=st.floats(-9, 9, width=32)),
+    st.sampled_from([0, 1]),
+)
+def test_rounded_weights_are_off_by_half_a_scale_at_most(weights, axis):
+    rounded, scales = round_weights(weights, axis)
+    assert rounded.dtype == np.int8 and scales.shape[axis] == 1
+    error = np.abs(rounded.astype(np.float64) * scales - weights)
+    assert (error <= scales * 0.501).all()
+
+
+def test_eight_bit_products_are_close_whatever_the_batch(encoder, tiny_encoder):
+    network = openvino_core().read_model(str(tiny_encoder / "model.xml"))
+    assert quantise_network(network) == 12  # two layers: query, key, value, output, two dense
+    small = OpenVinoEncoder(tiny_encoder, precision="int8", threads=2)
+    whole, got = encoder.encode(TEXTS), small.encode(TEXTS)
+    assert (whole * got).sum(axis=1).min() > 0.98 and not np.allclose(whole, got, atol=1e-6)
+    np.testing.assert_allclose(small.encode(TEXTS, token_budget=1), got, atol=1e-5)
 
 
 def test_a_folder_without_an_encoder_is_refused(tmp_path):

@@ -1,6 +1,7 @@
 """The house keeps its own rules: exports, rooms, systems, sizes."""
 
 import ast
+import fnmatch
 import importlib
 import pkgutil
 from pathlib import Path
@@ -75,3 +76,9 @@ def test_nothing_is_unpickled(path):
     text = path.read_text("utf-8")
     for word in ("import pickle", "joblib.load", "allow_pickle=True", "weights_only=False"):
         assert word not in text
+
+
+def test_pytest_goes_into_every_folder_of_tests(pytestconfig):
+    left_out = pytestconfig.getini("norecursedirs")
+    for folder in {path.parent.name for path in (ROOT / "tests").rglob("test_*.py")}:
+        assert not [p for p in left_out if fnmatch.fnmatch(folder, p)], folder

@@ -155,6 +155,7 @@ def test_common_words_count_only_alone(table):
     table.finish()
     assert sorted(table.fact("common_terms")) == ["cat", "sun"]
     assert table.search("cat dog", 100)[0].tolist() == [7]
+    assert table.telling_stems("cat dog") == ["dog"] and table.telling_stems("cats") == ["cat"]
     assert len(table.search("cats", 100)[0]) == 60
     assert len(table.search("cat sun", 100)[0]) == 60
 

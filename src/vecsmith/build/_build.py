@@ -118,7 +118,8 @@ class _Job:
         logger.info("%s", name)
         result = action()
         spent = time.perf_counter() - begin
-        self.work.finish(name, {"result": result, "seconds": round(spent, 2)})
+        noted = {"result": result, "seconds": round(spent, 2)}
+        self.work.finish(name, {**noted, "peak_memory_mb": round(peak_memory_mb())})
 
     def result(self, name: str) -> Any:
         """Result of a finished step."""
@@ -385,4 +386,9 @@ class _Job:
                 },
             },
             "peak_memory_mb": round(peak_memory_mb(), 1),
+            "peak_memory_mb_after": {
+                name: noted["peak_memory_mb"]
+                for name in steps
+                if (noted := self.work.result(name)) is not None
+            },
         }

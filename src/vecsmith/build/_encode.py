@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vecsmith.core import atomic_path, progress
 from vecsmith.data import Pair
-from vecsmith.encode import Encoder, OpenVinoEncoder, bf16_is_fast, load_encoder, set_precision
+from vecsmith.encode import Encoder, OpenVinoEncoder, fast_precisions, load_encoder, set_precision
 from vecsmith.evaluate import metric_values
 from vecsmith.store import PassageTable, build_vectors, reconstruct
 
@@ -32,7 +32,7 @@ def choose_backend(folder: Path, pairs: Sequence[Pair], wanted: str) -> dict[str
     encoder = load_encoder(folder)
     if not isinstance(encoder, OpenVinoEncoder):
         return {"precision": "torch"}
-    names = [wanted] if wanted != "auto" else ["f32", *(["bf16"] if bf16_is_fast() else [])]
+    names = [wanted] if wanted != "auto" else fast_precisions()
     measured: dict[str, dict[str, float]] = {}
     if len(names) > 1 and len(pairs) >= 20:
         for name in names:

@@ -8,6 +8,7 @@ from typing import Any
 from vecsmith.core import ConfigError
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+BACKENDS = ("auto", "f32", "bf16", "int8")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -46,7 +47,7 @@ class BuildSettings:
             right ones.
         int8: Keep vectors in 8 bits.
         lora: Train low-rank adapters instead of all weights.
-        backend: "auto" (measured), "f32" or "bf16".
+        backend: "auto" (measured), "f32", "bf16" or "int8".
         max_tokens: Tokens of a passage.
         batch_size: Pairs of a training step.
         seed: Seed of everything random.
@@ -74,7 +75,7 @@ class BuildSettings:
             "steps must be at least 0": self.steps is None or self.steps >= 0,
             "dims must be at least 8": self.dims is None or self.dims >= 8,
             "precision must lie between 0 and 1": self.precision is None or 0 < self.precision < 1,
-            "backend must be auto, f32 or bf16": self.backend in ("auto", "f32", "bf16"),
+            "backend must be auto, f32, bf16 or int8": self.backend in BACKENDS,
             "max_tokens must be at least 32": self.max_tokens >= 32,
             "batch_size must be at least 2": self.batch_size >= 2,
             "seed must be at least 0": self.seed >= 0,

@@ -81,7 +81,10 @@ def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
     build.add_argument("--int8", action="store_true", help="keep vectors in 8 bits")
     build.add_argument("--lora", action="store_true", help="train low-rank adapters only")
     build.add_argument(
-        "--backend", choices=("auto", "f32", "bf16"), default="auto", help="encoding precision"
+        "--backend",
+        choices=("auto", "f32", "bf16", "int8"),
+        default="auto",
+        help="encoding precision; auto measures",
     )
     build.add_argument("--max-tokens", type=_positive, default=200, help="tokens of a passage")
     build.add_argument("--batch-size", type=_positive, default=64, help="pairs of a training step")

@@ -2,9 +2,9 @@ from .text import Encoder as Encoder
 from .text import OpenVinoEncoder as OpenVinoEncoder
 from .text import ResolvedModel as ResolvedModel
 from .text import TorchEncoder as TorchEncoder
-from .text import bf16_is_fast as bf16_is_fast
 from .text import encode_in_batches as encode_in_batches
 from .text import export_encoder as export_encoder
+from .text import fast_precisions as fast_precisions
 from .text import load_encoder as load_encoder
 from .text import load_sentence_transformer as load_sentence_transformer
 from .text import quiet_hosts as quiet_hosts
@@ -17,9 +17,9 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
-    "bf16_is_fast",
     "encode_in_batches",
     "export_encoder",
+    "fast_precisions",
     "load_encoder",
     "load_sentence_transformer",
     "quiet_hosts",

@@ -367,6 +367,20 @@ class PassageTable:
         """
         return self._stems(_clean(text))
 
+    def telling_stems(self, query: str) -> list[str]:
+        """Return the stems of a query without those that stand in most passages.
+
+        Args:
+            query: Free text.
+
+        Returns:
+            Distinct stems in the order of the text; all of them if all are common.
+        """
+        if self._common is None:
+            self._common = frozenset(self.fact("common_terms", []))
+        terms = self.stems(query)
+        return [term for term in terms if term not in self._common] or terms
+
     def search(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rank passages by BM25.
 
@@ -377,10 +391,7 @@ class PassageTable:
         Returns:
             Rows and BM25 scores (positive, higher is better), best first, at most k.
         """
-        if self._common is None:
-            self._common = frozenset(self.fact("common_terms", []))
-        terms = self.stems(query)
-        rare = [term for term in terms if term not in self._common] or terms
+        rare = self.telling_stems(query)
         if not rare:
             return np.empty(0, np.int64), np.empty(0)
         # Terms are stems already, and a stem may stem further; the words themselves are asked for.

@@ -155,7 +155,7 @@ class Searcher:
     ) -> Hit:
         passage = stored.passage
         body = "\n".join(part for part in (passage.summary, passage.text) if part)
-        stems = set(self.store.passages.stems(query))
+        stems = set(self.store.passages.telling_stems(query))
         snippet, marks = highlight(body, stems, self.store.passages.stems)
         return Hit(
             rank,

@@ -1,7 +1,7 @@
 from ._batches import Encoder as Encoder
 from ._batches import encode_in_batches as encode_in_batches
-from ._export import bf16_is_fast as bf16_is_fast
 from ._export import export_encoder as export_encoder
+from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision
 from ._models import ResolvedModel as ResolvedModel
 from ._models import load_sentence_transformer as load_sentence_transformer
@@ -17,9 +17,9 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
-    "bf16_is_fast",
     "encode_in_batches",
     "export_encoder",
+    "fast_precisions",
     "load_encoder",
     "load_sentence_transformer",
     "quiet_hosts",

@@ -84,7 +84,7 @@ def export_encoder(
         name: Hub id or folder of a sentence-transformers model.
         folder: Where to write; existing files of an earlier export are replaced.
         label: Name of the model in the stamp; the id by default.
-        precision: "f32" or "bf16" at encoding time.
+        precision: "f32", "bf16" or "int8" at encoding time.
 
     Returns:
         The encoder.
@@ -127,16 +127,17 @@ def set_precision(folder: str | Path, precision: str) -> None:
 
     Args:
         folder: The exported folder.
-        precision: "f32" or "bf16".
+        precision: "f32", "bf16" or "int8".
     """
     path = Path(folder) / SETTINGS
     write_json(path, {**read_json(path), "precision": precision})
 
 
-def bf16_is_fast() -> bool:
-    """Tell whether this processor computes in bf16 natively.
+def fast_precisions() -> list[str]:
+    """List the precisions that this processor computes in natively.
 
     Returns:
-        True where OpenVINO names BF16 among the processor's capabilities.
+        "f32", then "bf16" and "int8" where OpenVINO names them among its capabilities.
     """
-    return "BF16" in openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return ["f32", *(name for name in ("bf16", "int8") if name.upper() in able)]

@@ -1,4 +1,4 @@
-"""Encode with OpenVINO: no torch, short start, bf16 where the processor has it.
+"""Encode with OpenVINO: no torch, short start, bf16 or int8 where the processor has it.
 
 The folder that `export_encoder` writes holds ``model.xml``/``model.bin`` (network with pooling and
 normalisation), ``tokenizer.json`` and ``encoder.json`` (stamp, precision, pad token).
@@ -16,7 +16,7 @@ from vecsmith.core import ConfigError, ModelError, Stamp, read_json
 
 from ._batches import DOCUMENT, TOKEN_BUDGET, encode_in_batches, prompt_of, without_surrogates
 
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = ("f32", "bf16", "int8")
 SETTINGS = "encoder.json"
 
 
@@ -38,7 +38,7 @@ class OpenVinoEncoder:
 
     Args:
         folder: The exported folder.
-        precision: "f32" or "bf16"; None takes what the folder records.
+        precision: "f32", "bf16" or "int8"; None takes what the folder records.
         dims: Leading dimensions to keep; None takes what the folder records.
         threads: Processor threads; None takes all that the process may use.
 
@@ -90,10 +90,16 @@ class OpenVinoEncoder:
     @cached_property
     def _request(self) -> Any:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision}
+        network = openvino_core().read_model(str(self.folder / "model.xml"))
+        if self.precision == "int8":
+            from ._int8 import GROUP, quantise_network
+
+            quantise_network(network)
+            # What is no matrix product stays in float32.
+            config = {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP}
         if self._threads:
             config["INFERENCE_NUM_THREADS"] = self._threads
-        compiled = openvino_core().compile_model(str(self.folder / "model.xml"), "CPU", config)
-        return compiled.create_infer_request()
+        return openvino_core().compile_model(network, "CPU", config).create_infer_request()
 
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         results = self._request.infer({0: ids, 1: mask})
