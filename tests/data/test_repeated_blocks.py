@@ -50,6 +50,16 @@ def test_repetition_within_one_document_does_not_count():
     assert list(blocks.clean(document(2), own)) == own
 
 
+def test_a_document_of_nothing_else_stays_whole():
+    blocks = observed()
+    only = [
+        Section(("T", "Foot"), "All rights reserved 2024.", "prose"),
+        Section(("T",), "Home | Shop | Page 7", "prose"),
+    ]
+    assert list(blocks.clean(document(7), only)) == only
+    assert not blocks.dropped
+
+
 def test_rows_and_short_code_are_kept():
     blocks = RepeatedBlocks()
     sections = [Section(("t",), "a: 1", "record"), Section(("m",), "import os", "code")]

@@ -16,7 +16,6 @@ from typing import Any
 
 from vecsmith.core import (
     Stamp,
-    StoreError,
     hardware,
     hash_text,
     peak_memory_mb,
@@ -34,11 +33,11 @@ from ._encode import choose_backend, encode_passages, index_shards
 from ._heldout import Split, make_split
 from ._judge import choose_fusion, choose_shipped, fit_cutoff, judge, judge_store
 from ._negatives import mine_negatives, negative_texts
-from ._read import check_source, read_source
+from ._read import check_source, listing, listing_hash, read_source
 from ._report import write_report
 from ._settings import BuildSettings
 from ._train import Columns, plan_steps, train_model, training_columns
-from ._work import WorkFolder
+from ._work import WorkFolder, disk_errors_told
 
 logger = logging.getLogger(__name__)
 _LEAST_PAIRS = 200
@@ -98,6 +97,7 @@ class _Job:
         self.seconds: dict[str, float] = {}
 
     def run(self, started: float) -> dict[str, Any]:
+        self.warn_of_changes()
         self.step("export", self.export)
         self.step("read", self.read)
         self.step("pairs", self.pairs)
@@ -110,13 +110,23 @@ class _Job:
         self.step("judge", self.judge)
         return self.assemble(time.perf_counter() - started)
 
+    def warn_of_changes(self) -> None:
+        """Say so if the source is no longer what a build that goes on has read."""
+        read = self.result("read")
+        if read and listing_hash(listing(self.settings.source)[0]) != read["listing"]:
+            logger.warning(
+                "the source changed since it was read; this build goes on with what was read "
+                "then, `vecsmith update` brings the rest in"
+            )
+
     def step(self, name: str, action: Any) -> None:
         """Run a step unless it is finished; note its result and time."""
         if self.work.result(name) is not None:
             return
         begin = time.perf_counter()
         logger.info("%s", name)
-        result = action()
+        with disk_errors_told(f"step {name!r}"):
+            result = action()
         spent = time.perf_counter() - begin
         noted = {"result": result, "seconds": round(spent, 2)}
         self.work.finish(name, {**noted, "peak_memory_mb": round(peak_memory_mb())})
@@ -296,13 +306,8 @@ class _Job:
         fresh = self.work.file("index")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
-        try:
+        with disk_errors_told("writing the index"):
             report = self.fill(fresh, seconds)
-        except OSError as error:
-            raise StoreError(
-                f"cannot write the index: {error.strerror or error}; free space and run again, "
-                "finished steps are kept"
-            ) from error
         replace_dir(fresh, self.out)
         return report
 

@@ -1,10 +1,14 @@
-"""Step 2: split by document; training pairs from one side, known-item queries from the other.
+"""Step 2: split by document and by query; training pairs from one side, queries from the other.
 
 Every group (a document; a section where there are few documents) falls by the hash of its name into
 train, probe, validation or test. Training pairs come from train alone, the probe serves the merge,
-validation all choices, test the judgement. A query that was made out of its own document's words
-(a heading, a docstring) is judged on a copy of the index in which those words are taken out of that
-document, so that finding it needs more than the same letters.
+validation all choices, test the judgement.
+
+A search engine meets two things that it was not trained on: new documents and new questions about
+documents that it knows. So the held-out queries are of two sorts. Headings and docstrings are asked
+of held-out documents; as they are the document's own words, they are judged on a copy of the index
+in which those words are taken out of it. The words of links, which other authors chose, are also
+split by themselves: a share of them, whatever they point to, is kept out of training.
 """
 
 import json
@@ -30,7 +34,7 @@ from vecsmith.store import PassageTable, StoredPassage
 
 FEW_DOCUMENTS = 40
 SHARES = {"test": 0.15, "validation": 0.15, "probe": 0.05}
-MOST_QUERIES = {"test": 400, "validation": 300}
+MOST_QUERIES = {"test": 800, "validation": 800}
 MOST_PAIRS = 40_000
 # How many pairs of each kind may be drawn for one of the kind "link".
 WEIGHTS = {"pairs": 4.0, "link": 1.0, "summary": 1.0, "heading": 1.0, "crop": 0.3, "neighbour": 0.2}
@@ -228,7 +232,7 @@ class _Maker:
             pair.query.lower()
             for pairs in self.made.values()
             for pair in pairs
-            if self.side[pair.group] != "train"
+            if self.side_of_pair(pair.kind, pair.query, pair.group) != "train"
         }
         train = self.sample("train", MOST_PAIRS, asked | outside)
         probe = self.sample("probe", 512, asked)
@@ -241,12 +245,13 @@ class _Maker:
         """Draw pairs of one side, kinds in the proportion of `WEIGHTS`, and shuffle them."""
         rng = numpy_generator(self.seed, "sample", side)
         drawn: list[Pair] = []
-        total = sum(WEIGHTS.values())
+        total = sum(WEIGHTS[kind] for kind, pairs in self.made.items() if pairs)
         for kind in sorted(self.made):
             here = [
                 pair
                 for pair in self.made[kind]
-                if self.side[pair.group] == side and pair.query.lower() not in forbidden
+                if self.side_of_pair(kind, pair.query, pair.group) == side
+                and pair.query.lower() not in forbidden
             ]
             limit = int(most * WEIGHTS[kind] / total) + 1
             order = rng.permutation(len(here))[:limit]
@@ -269,7 +274,7 @@ class _Maker:
         chosen: dict[str, HeldOut] = {}
         for kind, share in (("pairs", 1.0), ("link", 0.6), ("summary", 0.5), ("heading", 1.0)):
             found = self.targets(kind)
-            here = sorted(q for q, groups in found.items() if self.held(groups, side))
+            here = sorted(q for q, groups in found.items() if self.held(kind, q, groups, side))
             room = int((most - len(chosen)) * share)
             per_group: dict[int, int] = defaultdict(int)
             for place in rng.permutation(len(here)):
@@ -284,8 +289,16 @@ class _Maker:
                 chosen[text.lower()] = HeldOut(text, frozenset(found[text]), kind)
         return list(chosen.values())
 
-    def held(self, groups: Iterable[int], side: str) -> bool:
-        return all(self.side[group] == side for group in groups)
+    def held(self, kind: str, query: str, groups: Iterable[int], side: str) -> bool:
+        return all(self.side_of_pair(kind, query, group) == side for group in groups)
+
+    def side_of_pair(self, kind: str, query: str, group: int) -> str:
+        """Side of a pair: that of its group, or for words of links that of the words themselves."""
+        if kind == "link":
+            by_words = side_of(f"link\x00{query.lower()}", self.seed)
+            if by_words in ("validation", "test"):
+                return by_words
+        return self.side[group]
 
     def targets(self, kind: str) -> dict[str, set[int]]:
         found: dict[str, set[int]] = defaultdict(set)

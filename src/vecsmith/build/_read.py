@@ -1,6 +1,7 @@
 """Step 1: files -> passages in SQLite, document by document."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from vecsmith.data import (
     split_passages,
 )
 from vecsmith.store import PassageTable
+
+logger = logging.getLogger(__name__)
 
 
 def listing(source: str | Path) -> tuple[list[SourceFile], list[Skipped]]:
@@ -113,6 +116,11 @@ def passages_of(
     return split_passages(file, sections, count_tokens, max_tokens=max_tokens)
 
 
+def _begun(path: Path) -> str | None:
+    with PassageTable(path, write=True) as table:
+        return table.fact("listing")  # type: ignore[no-any-return]
+
+
 def read_source(
     source: str | Path,
     path: Path,
@@ -134,18 +142,16 @@ def read_source(
         Numbers of documents, passages, skipped entries and copied documents; hash of the listing.
 
     Raises:
-        DataError: Nothing to read, or the source changed since this table was begun.
+        DataError: Nothing to read.
     """
     files, skipped = listing(source)
     digest = listing_hash(files)
+    if path.exists() and _begun(path) not in (None, digest):
+        logger.warning("the source changed since this build was begun; it is read anew")
+        for part in path.parent.glob(f"{path.name}*"):
+            part.unlink()
     with PassageTable(path, write=True) as table:
-        begun = table.fact("listing")
-        if begun not in (None, digest):
-            raise DataError(
-                f"the source {str(source)!r} changed since this build was begun; "
-                "run the command again to build from what is there now"
-            )
-        if begun is None:
+        if table.fact("listing") is None:
             table.begin(digest, skipped)
         unchanged = {f.path: f.sha256 for f in known.documents()} if known else {}
         copied = 0

@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from vecsmith.core import StoreError, replace_dir, write_checksums, write_json
+from vecsmith.core import replace_dir, write_checksums, write_json
 from vecsmith.store import PassageTable, Store, save_vectors
 
 from ._encode import encode_passages, index_shards
 from ._read import listing, listing_hash, read_source
-from ._work import WorkFolder
+from ._work import WorkFolder, disk_errors_told
 
 
 def update(folder: str | Path, *, source: str | Path | None = None) -> dict[str, Any]:
@@ -49,9 +49,10 @@ def update(folder: str | Path, *, source: str | Path | None = None) -> dict[str,
         return {"changed": False, "documents": documents, "passages": count, "models": {}}
     work = WorkFolder(out, {"update": digest, "of": store.manifest["listing"]})
     try:
-        result = _refresh(store, work, root, settings, digest)
-        store.close()
-        replace_dir(work.file("index"), out)
+        with disk_errors_told("the update"):
+            result = _refresh(store, work, root, settings, digest)
+            store.close()
+            replace_dir(work.file("index"), out)
     except BaseException:
         work.close()
         raise
@@ -107,9 +108,4 @@ def _carry_over(old: Path, fresh: Path) -> None:
             try:
                 os.link(path, target)
             except OSError:
-                try:
-                    shutil.copyfile(path, target)
-                except OSError as error:
-                    raise StoreError(
-                        f"cannot write {str(target)!r}: {error.strerror or error}; free space"
-                    ) from error
+                shutil.copyfile(path, target)

@@ -5,15 +5,40 @@ It lies beside the index as ``.NAME.building``. Each step writes its files there
 last noted step (and, within reading, encoding and training, after the last finished unit).
 """
 
+import contextlib
 import fcntl
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from vecsmith.core import StoreError, read_json, write_json
+from vecsmith.core import StoreError, VecsmithError, is_disk_error, read_json, write_json
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def disk_errors_told(doing: str) -> Iterator[None]:
+    """Turn whatever a full or absent disk raises into a sentence.
+
+    Args:
+        doing: What was being done.
+
+    Raises:
+        StoreError: In place of the disk's error.
+    """
+    try:
+        yield
+    except VecsmithError:
+        raise
+    except Exception as error:
+        if not is_disk_error(error):
+            raise
+        raise StoreError(
+            f"{doing} could not write or read: {error}; free space and run again, finished steps "
+            "are kept"
+        ) from error
 
 
 class WorkFolder:

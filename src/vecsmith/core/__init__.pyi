@@ -9,6 +9,7 @@ from ._errors import require as require
 from ._files import atomic_path as atomic_path
 from ._files import cache_dir as cache_dir
 from ._files import hash_text as hash_text
+from ._files import is_disk_error as is_disk_error
 from ._files import read_json as read_json
 from ._files import replace_dir as replace_dir
 from ._files import sha256_file as sha256_file
@@ -50,6 +51,7 @@ __all__ = [
     "fit",
     "hardware",
     "hash_text",
+    "is_disk_error",
     "mean_interval",
     "numpy_generator",
     "paired_interval",

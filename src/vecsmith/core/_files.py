@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import StoreError
+
+_DISK = re.compile(r"os error \d|iostream|No space left|disk is full|disk I/O|File too large", re.I)
 
 CHECKSUMS = "checksums.json"
 
@@ -74,6 +77,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         if handle is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(handle)  # noqa: PTH108
+
+
+def is_disk_error(error: BaseException) -> bool:
+    """Tell whether an exception says that a file could not be written or read.
+
+    The compiled libraries under us raise errors of their own when a disk is full or away.
+
+    Args:
+        error: Any exception.
+
+    Returns:
+        True for `OSError` and for what safetensors, OpenVINO, faiss and SQLite raise in its place.
+    """
+    return isinstance(error, OSError) or bool(_DISK.search(str(error)))
 
 
 def write_json(path: str | Path, value: Any) -> None:

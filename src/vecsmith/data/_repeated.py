@@ -94,23 +94,32 @@ class RepeatedBlocks:
             sections: Its sections.
 
         Yields:
-            Sections without boilerplate; those that consisted of nothing else are left out.
+            Sections without boilerplate; those that consisted of nothing else are left out. A
+            document that consists of nothing else stays whole: it is its text, not a frame of it.
         """
         group = _group(file)
         if self._seen[group] < self.least:
             yield from sections
             return
+        dropped, keeps = 0, False
+        emptied: list[Section] = []
         for section in sections:
             blocks = section.text.split("\n\n")
             candidates = set(_blocks(section))
             kept = [b for b in blocks if b not in candidates or not self.is_boilerplate(file, b)]
-            if len(kept) == len(blocks):
-                yield section
-                continue
-            self.dropped[file.path] += len(blocks) - len(kept)
             text = "\n\n".join(kept)
+            dropped += len(blocks) - len(kept)
             if text.strip() or section.summary:
-                yield replace(section, text=text)
+                keeps, emptied = True, []
+            elif len(kept) < len(blocks):
+                if not keeps:
+                    emptied.append(section)
+                continue
+            yield section if len(kept) == len(blocks) else replace(section, text=text)
+        if not keeps:
+            yield from emptied
+        elif dropped:
+            self.dropped[file.path] += dropped
 
 
 def _group(file: SourceFile) -> str:

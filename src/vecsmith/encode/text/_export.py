@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vecsmith.core import ModelError, read_json, require, write_json
+from vecsmith.core import ModelError, is_disk_error, read_json, require, write_json
 
 from ._batches import encode_in_batches
 from ._models import load_sentence_transformer, quiet_hosts, resolve_model
@@ -113,6 +113,8 @@ def export_encoder(
         if worst < _WORST_COSINE:
             raise ModelError(f"the exported network differs (cosine {worst:.4f})")
     except Exception as error:  # tracing fails in as many ways as there are models
+        if is_disk_error(error):
+            raise
         logger.warning("%s stays in torch, which is slower: %s", found.id, error)
         for leftover in ("model.xml", "model.bin", "tokenizer.json"):
             (target / leftover).unlink(missing_ok=True)
