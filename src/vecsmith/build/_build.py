@@ -32,7 +32,7 @@ from vecsmith.store._store import FORMAT
 from ._encode import choose_backend, encode_passages, index_shards
 from ._heldout import Split, make_split
 from ._judge import choose_fusion, choose_shipped, fit_cutoff, judge, judge_store
-from ._negatives import mine_negatives, negative_texts
+from ._negatives import mine_negatives, near_others, negative_texts
 from ._read import check_source, listing, listing_hash, read_source
 from ._report import write_report
 from ._settings import BuildSettings
@@ -217,6 +217,7 @@ class _Job:
             self.work.file("train"),
             sets,
             split.watch,
+            distractors=self.distractors(split),
             steps=plan["steps"],
             guide=guide,
         )
@@ -233,6 +234,17 @@ class _Job:
             texts = negative_texts(mined, table)
         return training_columns(split.pairs, mined, texts)
 
+    def distractors(self, split: Split) -> list[str]:
+        """Contents of passages near the watched queries, found once."""
+        with PassageTable(self.table_path) as table:
+            rows = self.work.result("distractors")
+            if rows is None:
+                encoder = load_encoder(self.work.file("base", "encoder"), dims=self.settings.dims)
+                index = self.index("base", len(table))
+                rows = near_others(split.watch, encoder, index, self.groups(table))
+                self.work.finish("distractors", rows)
+            return [stored.passage.content for stored in table.take(rows)]
+
     def merge(self) -> dict[str, Any] | bool:
         if not self.result("train")["trained"]:
             return False
@@ -242,7 +254,12 @@ class _Job:
         split = self.split()
         merged = self.work.file("adapted", "model")
         found = merge_models(
-            self.settings, self.work.file("train", "tuned"), split.probe, split.watch, merged
+            self.settings,
+            self.work.file("train", "tuned"),
+            split.probe,
+            split.watch,
+            self.distractors(split),
+            merged,
         )
         precision = self.result("backend")["precision"]
         export_encoder(

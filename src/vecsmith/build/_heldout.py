@@ -236,7 +236,7 @@ class _Maker:
         }
         train = self.sample("train", MOST_PAIRS, asked | outside)
         probe = self.sample("probe", 512, asked)
-        watch = self.sample("validation", 256, set())
+        watch = self.sample("validation", 128, set())
         masked = self.mask(queries)
         filled = [self.filled(pairs) for pairs in (train, probe, watch)]
         return Split(self.unit, filled[0], filled[1], filled[2], queries, masked)

@@ -14,11 +14,11 @@ from vecsmith.encode import load_sentence_transformer, quiet_hosts
 
 from ._heldout import general_pairs
 from ._settings import BuildSettings
-from ._train import TEMPERATURE
+from ._train import TEMPERATURE, TRAIN_TOKENS
 from ._watch import pool_mrr
 
 STEPS = 24
-_PROBE_TOKENS = 128
+_BATCH = 16
 _LEAST = 32
 
 
@@ -27,6 +27,7 @@ def merge_models(
     tuned: Path,
     probe: Sequence[Pair],
     watch: Sequence[Pair],
+    distractors: Sequence[str],
     out: Path,
 ) -> dict[str, Any]:
     """Merge and score base, tuned and merged model on the collection and on general pairs.
@@ -35,7 +36,8 @@ def merge_models(
         settings: Settings of the build.
         tuned: Folder of the tuned model.
         probe: Held-out pairs for the search; below 32 the tuned model is taken as it is.
-        watch: Pairs of the validation side, for the table only.
+        watch: Pairs of the validation side: they say whether the merged or the tuned model is kept.
+        distractors: Passages near the watched queries that do not answer them.
         out: Where the merged model is saved, a sentence-transformers folder.
 
     Returns:
@@ -50,7 +52,7 @@ def merge_models(
     base, expert = load_sentence_transformer(settings.model), load_sentence_transformer(tuned)
     whole_length = base.max_seq_length
     for model in (base, expert):
-        model.max_seq_length = min(_PROBE_TOKENS, int(whole_length or _PROBE_TOKENS))
+        model.max_seq_length = min(TRAIN_TOKENS, int(whole_length or TRAIN_TOKENS))
     general = general_pairs()
     fitted, judged = general[:300], general[300:]
     others = [Pair(q, d, i, i, "general") for i, (q, d) in enumerate(judged)]
@@ -69,9 +71,11 @@ def merge_models(
         }
         search = SelfPositioning(
             MergeSet(base, {"adapted": expert}),
-            lambda model: GuidedContrastiveLoss(model, None, temperature=TEMPERATURE),
+            lambda model: GuidedContrastiveLoss(
+                model, None, temperature=TEMPERATURE, blocks=("qp",)
+            ),
             sets,
-            options=PositionOptions(batch=32, seed=settings.seed),
+            options=PositionOptions(batch=_BATCH, seed=settings.seed),
         )
         merged = search.fit(STEPS)
         trace = [
@@ -79,12 +83,18 @@ def merge_models(
         ]
         found = {"lambda": search.lam, "trace": trace}
     scores = {
-        name: {"collection": pool_mrr(model, watch), "general": pool_mrr(model, others)}
+        name: {
+            "collection": pool_mrr(model, watch, distractors),
+            "general": pool_mrr(model, others),
+        }
         for name, model in (("base", base), ("tuned", expert), ("merged", merged))
     }
+    # The probe's loss and what is found are not the same: what finds more is kept.
+    kept = max(("merged", "tuned"), key=lambda name: sum(scores[name].values()))
+    merged = merged if kept == "merged" else expert
     merged.max_seq_length = whole_length
     with quiet_hosts():
         merged.save_pretrained(str(out), create_model_card=False)
-    result = {**found, "mrr@10": scores}
+    result = {**found, "mrr@10": scores, "kept": kept}
     write_json(out / "merge_scores.json", result)
     return result

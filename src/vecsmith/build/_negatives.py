@@ -55,6 +55,39 @@ def mine_negatives(
     return chosen
 
 
+def near_others(
+    pairs: Sequence[Pair],
+    encoder: Encoder,
+    index: Any,
+    groups: Sequence[int],
+    *,
+    each: int = 3,
+) -> list[int]:
+    """Find the passages of other groups that lie nearest to the queries of held-out pairs.
+
+    Args:
+        pairs: Held-out pairs.
+        encoder: Encoder of the index's vectors.
+        index: faiss index of all passages.
+        groups: Group of each passage row.
+        each: Passages a query.
+
+    Returns:
+        Distinct rows, those of the pairs left out.
+    """
+    if not pairs:
+        return []
+    of_row = np.asarray(groups, dtype=np.int64)
+    _, rows = search_vectors(
+        index, encoder.encode([pair.query for pair in pairs], kind="query"), _DEPTH
+    )
+    found: set[int] = set()
+    for pair, near in zip(pairs, rows, strict=True):
+        fine = near[(near >= 0) & (of_row[near] != pair.group)]
+        found.update(int(row) for row in fine[:each])
+    return sorted(found - {pair.row for pair in pairs})
+
+
 def negative_texts(rows: Sequence[int], table: PassageTable) -> dict[int, str]:
     """Read the contents of mined negatives.
 

@@ -66,7 +66,7 @@ class BuildSettings:
     lora: bool = False
     backend: str = "auto"
     max_tokens: int = 200
-    batch_size: int = 64
+    batch_size: int = 32
     seed: int = 0
 
     def __post_init__(self) -> None:

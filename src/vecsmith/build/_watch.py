@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def pool_mrr(model: "SentenceTransformer", pairs: Sequence[Pair]) -> float:
-    """Score a model on pairs: MRR@10 of each query's own text among all of them.
+def pool_mrr(
+    model: "SentenceTransformer", pairs: Sequence[Pair], distractors: Sequence[str] = ()
+) -> float:
+    """Score a model on pairs: MRR@10 of each query's own text among all of them and distractors.
 
     Args:
         model: The model.
         pairs: Held-out pairs.
+        distractors: Texts that answer none of the queries.
 
     Returns:
         Mean MRR@10.
@@ -31,7 +34,8 @@ def pool_mrr(model: "SentenceTransformer", pairs: Sequence[Pair]) -> float:
         return 0.0
     options: dict[str, Any] = {"normalize_embeddings": True, "show_progress_bar": False}
     queries = model.encode_query([pair.query for pair in pairs], **options)
-    documents = model.encode_document([pair.positive for pair in pairs], **options)
+    texts = [*(pair.positive for pair in pairs), *distractors]
+    documents = model.encode_document(texts, **options)
     order = np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :10]
     rows = [pair.row for pair in pairs]
     same = [{i for i, other in enumerate(rows) if other == row} for row in rows]
@@ -45,15 +49,24 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     Args:
         model: The model in training.
         watch: Held-out pairs.
+        distractors: Texts that answer none of their queries.
         folder: Gets ``log.json`` and ``best.safetensors``.
         steps: Steps in all.
         batch_size: Pairs a step.
     """
 
     def __init__(
-        self, model: Any, watch: Sequence[Pair], folder: Path, *, steps: int, batch_size: int
+        self,
+        model: Any,
+        watch: Sequence[Pair],
+        distractors: Sequence[str],
+        folder: Path,
+        *,
+        steps: int,
+        batch_size: int,
     ) -> None:
         self.model, self.watch, self.folder = model, watch, folder
+        self.distractors = distractors
         self.batch_size = batch_size
         path = folder / "log.json"
         empty: dict[str, Any] = {"best": -1.0, "best_step": 0, "curve": [], "loss": []}
@@ -63,7 +76,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def check(self, step: int) -> None:
         training = self.model.training
-        score = pool_mrr(self.model.eval(), self.watch)
+        score = pool_mrr(self.model.eval(), self.watch, self.distractors)
         self.model.train(training)
         curve = [row for row in self.log["curve"] if row["step"] < step]
         self.log["curve"] = [*curve, {"step": step, "mrr@10": score}]

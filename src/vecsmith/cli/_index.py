@@ -87,7 +87,7 @@ def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
         help="encoding precision; auto measures",
     )
     build.add_argument("--max-tokens", type=_positive, default=200, help="tokens of a passage")
-    build.add_argument("--batch-size", type=_positive, default=64, help="pairs of a training step")
+    build.add_argument("--batch-size", type=_positive, default=32, help="pairs of a training step")
     build.add_argument("--seed", type=_natural, default=0, help="seed of everything random")
     build.set_defaults(run=_build)
 
