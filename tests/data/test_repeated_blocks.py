@@ -1,5 +1,6 @@
 """Boilerplate that no tag marks is found by its repetition within a folder."""
 
+import json
 from pathlib import Path
 
 from vecsmith.data import RepeatedBlocks, Section, SourceFile
@@ -81,3 +82,11 @@ def test_only_so_many_documents_are_looked_at():
     blocks = observed(pages=30, documents=10)
     assert not blocks.wants(document(31))
     assert blocks.full == 1
+
+
+def test_what_was_found_is_kept_and_used_again():
+    blocks = observed()
+    again = RepeatedBlocks.from_dict(json.loads(json.dumps(blocks.to_dict())))
+    for file in (document(3), document(1, folder="docs")):
+        assert list(again.clean(file, page(3))) == list(blocks.clean(file, page(3)))
+    assert len(again._counts) < len(blocks._counts)

@@ -136,7 +136,8 @@ def read_source(
         path: The table's file.
         count_tokens: Counter of the model's tokens.
         max_tokens: Tokens of a passage.
-        known: An earlier table: documents whose content is unchanged are copied from it.
+        known: An earlier table: documents whose content is unchanged are copied from it, and its
+            findings of what is boilerplate hold for the others.
 
     Returns:
         Numbers of documents, passages, skipped entries and copied documents; hash of the listing.
@@ -155,7 +156,8 @@ def read_source(
             table.begin(digest, skipped)
         unchanged = {f.path: f.sha256 for f in known.documents()} if known else {}
         copied = 0
-        repeated = boilerplate(files)
+        kept = known.fact("repeated_blocks") if known else None
+        repeated = RepeatedBlocks.from_dict(kept) if kept else boilerplate(files)
         here = {document.path for document in table.documents()}
         here.update(path for path, _ in table.skipped())
         for file in progress(files, "reading", unit="file"):
@@ -174,6 +176,7 @@ def read_source(
                 f"first reason: {table.skipped()[0][1]}"
             )
         table.set_fact("boilerplate", dict(repeated.dropped))
+        table.set_fact("repeated_blocks", repeated.to_dict())
         table.finish()
         return {
             "documents": len(table.documents()),

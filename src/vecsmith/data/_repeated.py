@@ -11,8 +11,9 @@ Use it over a sample first (`observe`), then on every document (`clean`). Cost: 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ._documents import Section, SourceFile
 
@@ -71,6 +72,31 @@ class RepeatedBlocks:
             self._counts = Counter({k: n for k, n in self._counts.items() if n > 1})
         if len(self._counts) > self.capacity:
             self._counts = Counter(dict(self._counts.most_common(self.capacity // 2)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `clean` needs as JSON-ready values: blocks that enough documents hold."""
+        counts = {str(key): n for key, n in self._counts.items() if n >= self.least}
+        return {
+            "share": self.share,
+            "least": self.least,
+            "seen": dict(self._seen),
+            "counts": counts,
+        }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "RepeatedBlocks":
+        """Make an object that cleans as the one that `to_dict` was called on.
+
+        Args:
+            value: What `to_dict` returned.
+
+        Returns:
+            The object; documents of folders that it has not seen stay as they are.
+        """
+        blocks = cls(share=value["share"], least=value["least"])
+        blocks._seen.update(value["seen"])
+        blocks._counts.update({int(key): n for key, n in value["counts"].items()})
+        return blocks
 
     def is_boilerplate(self, file: SourceFile, block: str) -> bool:
         """Tell whether a block is boilerplate in the folder of a document.
