@@ -36,7 +36,7 @@ from ._negatives import mine_negatives, near_others, negative_texts
 from ._read import check_source, listing, listing_hash, read_source
 from ._report import write_report
 from ._settings import BuildSettings
-from ._train import Columns, plan_steps, train_model, training_columns
+from ._train import Columns, plan_steps, steps_over, train_model, training_columns
 from ._work import WorkFolder, disk_errors_told
 
 logger = logging.getLogger(__name__)
@@ -203,12 +203,13 @@ class _Job:
                 "reason": f"{len(split.pairs)} training pairs are too few to learn from "
                 f"({max(_LEAST_PAIRS, self.settings.batch_size)} are needed)",
             }
-        sets = self.training_sets(split)
         plan = self.work.result("plan")
         if plan is None:
-            plan = self.work.finish("plan", plan_steps(self.settings, sets))
+            plan = self.work.finish("plan", plan_steps(self.settings, split.pairs))
         if plan["steps"] < 1:
             return {"trained": False, "reason": "the budget is too short for one step"}
+        sets = self.training_sets(split, plan["steps"] * self.settings.batch_size)
+        steps = steps_over(self.settings, sets, plan["steps"])
         from ._guide import checked_guide
 
         guide, verdict = checked_guide(self.settings, split.watch, self.work.file("guide"))
@@ -218,21 +219,22 @@ class _Job:
             sets,
             split.watch,
             distractors=self.distractors(split),
-            steps=plan["steps"],
+            steps=steps,
             guide=guide,
         )
         return {"trained": True, "plan": plan, "guide": verdict, **done}
 
-    def training_sets(self, split: Split) -> Columns:
+    def training_sets(self, split: Split, enough: int) -> Columns:
         encoder = load_encoder(self.work.file("base", "encoder"), dims=self.settings.dims)
         with PassageTable(self.table_path) as table:
             mined = self.work.result("negatives")
             if mined is None:
                 index = self.index("base", len(table))
-                rows = mine_negatives(split.pairs, table, encoder, index, self.groups(table))
+                groups = self.groups(table)
+                rows = mine_negatives(split.pairs, encoder, index, groups, enough=enough)
                 mined = self.work.finish("negatives", rows)
             texts = negative_texts(mined, table)
-        return training_columns(split.pairs, mined, texts)
+        return training_columns(split.pairs, mined, texts, enough=enough)
 
     def distractors(self, split: Split) -> list[str]:
         """Contents of passages near the watched queries, found once."""

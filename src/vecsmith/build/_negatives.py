@@ -18,31 +18,34 @@ from vecsmith.store import PassageTable, search_vectors
 # A candidate above this share of the positive's similarity may well be right itself.
 RELATIVE_MARGIN = 0.95
 _DEPTH = 30
-_BLOCK = 2048
+_BLOCK = 1024
 
 
 def mine_negatives(
     pairs: Sequence[Pair],
-    table: PassageTable,
     encoder: Encoder,
     index: Any,
     groups: Sequence[int],
+    *,
+    enough: int,
 ) -> list[int]:
-    """Find one hard negative for each pair.
+    """Find one hard negative for each pair, until there are enough.
 
     Args:
         pairs: Training pairs.
-        table: The passages.
         encoder: Encoder of the index's vectors.
         index: faiss index of all passages.
         groups: Group of each passage row.
+        enough: Negatives after which no more pairs are looked at.
 
     Returns:
-        For each pair the row of its negative, or -1 where none is safe.
+        For each pair that was looked at the row of its negative, or -1 where none is safe.
     """
     of_row = np.asarray(groups, dtype=np.int64)
     chosen: list[int] = []
     for start in progress(range(0, len(pairs), _BLOCK), "mining negatives", unit="block"):
+        if sum(row >= 0 for row in chosen) >= enough:
+            break
         block = pairs[start : start + _BLOCK]
         queries = encoder.encode([pair.query for pair in block], kind="query")
         positives = encoder.encode([pair.positive for pair in block])

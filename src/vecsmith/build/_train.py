@@ -38,6 +38,7 @@ QUERY_TOKENS = 32
 _STEP_SHARE = 0.8
 _CHECKS = 5
 _TRIAL_STEPS = 3
+_PASSES = 3
 
 
 def matryoshka_dims(dims: int) -> list[int]:
@@ -56,34 +57,38 @@ Columns = dict[str, dict[str, list[str]]]
 
 
 def training_columns(
-    pairs: Sequence[Pair], negatives: Sequence[int], texts: dict[int, str]
+    pairs: Sequence[Pair],
+    negatives: Sequence[int],
+    texts: dict[int, str],
+    *,
+    enough: int = LEAST_MINED,
 ) -> Columns:
     """Lay pairs and negatives out as one or two data sets: with and without a mined negative.
 
     Args:
         pairs: Training pairs.
-        negatives: Row of each pair's negative, -1 for none.
+        negatives: Row of each pair's negative, -1 for none; later pairs have not been looked at
+            and are left out.
         texts: Content by row.
+        enough: Pairs that training has time for.
 
     Returns:
         "mined" (anchor, positive, negative); "plain" (anchor, positive) besides only where fewer
-        than `LEAST_MINED` have a negative. Batches of pairs from all over a collection teach what
+        than `enough`, and than `LEAST_MINED`, have a negative. Batches of pairs from all over a collection teach what
         a text is about, which a pretrained model knows, and blur what tells it from its neighbours:
         on the Python manual they cost 0.015 nDCG@10, where pairs with negatives gained 0.024.
     """
     mined: dict[str, list[str]] = {"anchor": [], "positive": [], "negative": []}
     plain: dict[str, list[str]] = {"anchor": [], "positive": []}
-    for pair, row in zip(pairs, negatives, strict=True):
+    for pair, row in zip(pairs, negatives, strict=False):
         columns = mined if row >= 0 else plain
         columns["anchor"].append(pair.query)
         columns["positive"].append(pair.positive)
         if row >= 0:
             mined["negative"].append(texts[row])
-    sets = (
-        {"mined": mined}
-        if len(mined["anchor"]) >= LEAST_MINED
-        else {"mined": mined, "plain": plain}
-    )
+    sets = {"mined": mined}
+    if len(mined["anchor"]) < min(enough, LEAST_MINED):
+        sets["plain"] = plain
     return {name: columns for name, columns in sets.items() if columns["anchor"]}
 
 
@@ -222,53 +227,63 @@ def plain_state(model: "SentenceTransformer") -> dict[str, Any]:
     }
 
 
-def _step_seconds(settings: BuildSettings, sets: Columns) -> float:
+def _step_seconds(settings: BuildSettings, pairs: Sequence[Pair]) -> float:
     """Time a few steps on a copy of the model that is then thrown away."""
     import torch
 
     model = trainable(settings)
-    sets = cut_queries(model, sets)
+    size = settings.batch_size
+    positives = [pair.positive for pair in pairs]
+    columns = {"anchor": [pair.query for pair in pairs], "positive": positives}
+    columns["negative"] = positives[size:] + positives[:size]
+    columns = cut_queries(model, {"mined": columns})["mined"]
     loss = _loss(model.train(), None)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-6)
-    total = sum(len(rows["anchor"]) for rows in sets.values())
-    mean = 0.0
-    for rows in sets.values():
-        seconds = []
-        for step in range(_TRIAL_STEPS):
-            begin = time.perf_counter()
-            start = step * settings.batch_size % max(1, len(rows["anchor"]) - settings.batch_size)
-            features = [
-                model.preprocess(texts[start : start + settings.batch_size])
-                for texts in rows.values()
-            ]
-            with torch.autocast(model.device.type, torch.bfloat16, enabled=_bf16()):
-                value = loss(features, None)
-            value.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            seconds.append(time.perf_counter() - begin)
-        mean += float(np.median(seconds)) * len(rows["anchor"]) / total
-    return mean
+    seconds = []
+    for step in range(_TRIAL_STEPS):
+        begin = time.perf_counter()
+        start = step * size % max(1, len(pairs) - size)
+        features = [model.preprocess(texts[start : start + size]) for texts in columns.values()]
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=_bf16()):
+            value = loss(features, None)
+        value.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - begin)
+    return float(np.median(seconds))
 
 
-def plan_steps(settings: BuildSettings, sets: Columns) -> dict[str, Any]:
-    """Fix the number of training steps.
+def plan_steps(settings: BuildSettings, pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Find how many training steps the budget pays for.
+
+    Args:
+        settings: Settings of the build.
+        pairs: Training pairs.
+
+    Returns:
+        "steps", at most three passes over the pairs, and how they were found.
+    """
+    most = max(1, _PASSES * len(pairs) // settings.batch_size)
+    if settings.steps is not None:
+        return {"steps": min(settings.steps, most), "given": True}
+    seconds = _step_seconds(settings, pairs)
+    affordable = int(_STEP_SHARE * settings.budget_s / seconds)
+    return {"steps": min(most, affordable), "step_seconds": seconds, "given": False}
+
+
+def steps_over(settings: BuildSettings, sets: Columns, planned: int) -> int:
+    """Cut the planned steps to three passes over what there is to train on.
 
     Args:
         settings: Settings of the build.
         sets: Training columns.
+        planned: Steps that the budget pays for.
 
     Returns:
-        "steps" and how they were found; at most three passes over the pairs.
+        Steps.
     """
-    most = max(1, 3 * sum(len(s["anchor"]) for s in sets.values()) // settings.batch_size)
-    if settings.steps is not None:
-        return {"steps": min(settings.steps, most) if settings.steps else 0, "given": True}
-    if settings.budget_s == 0:
-        return {"steps": 0, "given": True}
-    seconds = _step_seconds(settings, sets)
-    affordable = int(_STEP_SHARE * settings.budget_s / seconds)
-    return {"steps": min(most, affordable), "step_seconds": seconds, "given": False}
+    rows = sum(len(columns["anchor"]) for columns in sets.values())
+    return min(planned, max(1, _PASSES * rows // settings.batch_size))
 
 
 def train_model(
