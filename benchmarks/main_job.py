@@ -41,7 +41,8 @@ def measure(name: str, budget: str, keep: str | None) -> dict:
     source, queries = CORPORA[name]()
     with tempfile.TemporaryDirectory() as scratch:
         index = Path(keep or scratch) / name
-        shutil.rmtree(index, ignore_errors=True)
+        for left in (index, index.with_name(f".{index.name}.building")):
+            shutil.rmtree(left, ignore_errors=True)
         begin = time.perf_counter()
         report = json.loads(vecsmith("build", source, "--out", index, "--budget", budget, "--json"))
         seconds = time.perf_counter() - begin

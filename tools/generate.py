@@ -6,6 +6,7 @@ Usage: generate.py [--check]
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from vecsmith.claims import claims_table
 from vecsmith.core import read_json
@@ -32,6 +33,56 @@ def systems_table(prefix: str) -> str:
     return "\n".join(rows)
 
 
+def measured() -> str:
+    """Tables of what the benchmarks measured, with targets."""
+    rows = [
+        "| corpus, real queries | ships | best untouched, nDCG@10 | shipped, nDCG@10 | difference "
+        "(95% interval) | build |",
+        "|---|---|---|---|---|---|",
+    ]
+    jobs = _result("main_job")
+    for name, job in jobs.items():
+        scores = {n: r["ndcg@10"]["mean"] for n, r in job["real_queries"]["rankings"].items()}
+        best = max(("bm25", "base", "base_hybrid"), key=lambda n: scores[n])
+        compared, shipped = job["real_queries"]["comparison"], job["real_queries"]["shipped"]
+        low, high = compared["ci95"]
+        rows.append(
+            f"| {name}: {job['passages']:,} passages, {job['real_queries']['queries']} queries "
+            f"| {shipped} | {best} {scores[best]:.3f} | {scores[shipped]:.3f} "
+            f"| {compared['difference']:+.3f} ({low:+.3f} to {high:+.3f}) "
+            f"| {job['build_s'] / 60:.1f} min, {job['peak_memory_mb'] / 1000:.1f} GB |"
+        )
+    rows += ["", "| what | measured | target |", "|---|---|---|"]
+    start, coding, serving = _result("startup"), _result("encoding"), _result("serving")
+    if start:
+        rows.append(f"| `vecsmith --help` | {start['help_s']:.2f} s | 0.5 s |")
+    if coding:
+        fast, scores = coding["speed_up"], coding["ndcg@10"]
+        best = max(fast, key=lambda n: fast[n])
+        loss = 1 - scores[best] / scores["sentence-transformers"]
+        rows.append(
+            f"| encoding in fp32, `SentenceTransformer.encode` = 1 | {fast['f32']:.2f} | 1.2 |"
+        )
+        rows.append(
+            f"| encoding in {best}, nDCG@10 changed by {-loss:+.1%} | {fast[best]:.2f} | 3 |"
+        )
+    if serving:
+        search, update = serving["search"], serving["update"]
+        rows += [
+            f"| hybrid search, warm, {search['passages']:,} passages, median "
+            f"| {search['warm_ms']['median']:.0f} ms | 40 ms |",
+            f"| `vecsmith search`, cold | {search['cold_s']['median']:.1f} s | 4 s |",
+            f"| `vecsmith update`, one changed file of {update['documents']} "
+            f"| {update['seconds']:.1f} s | 5 s + encoding |",
+        ]
+    return "\n".join(rows)
+
+
+def _result(name: str) -> dict[str, Any]:
+    path = ROOT / "docs" / "benchmarks" / f"{name}.json"
+    return read_json(path) if path.exists() else {}
+
+
 def filled(text: str, name: str, content: str) -> str:
     """Replace what stands between the marks of a generated part."""
     begin, end = BEGIN.format(name), END.format(name)
@@ -49,6 +100,7 @@ def wanted() -> dict[Path, str]:
     )
     index = "# Systems\n\n" + systems_table("systems/") + "\n"
     readme_text = filled(readme.read_text("utf-8"), "systems", systems_table("docs/systems/"))
+    readme_text = filled(readme_text, "measured", measured())
     return {
         readme: readme_text,
         ROOT / "docs" / "claims.md": claims,

@@ -36,34 +36,9 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> str:
-    """A random two-layer encoder of 32 dimensions, saved as a sentence-transformers folder."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("tiny")
-    pieces = [chr(c) for c in range(33, 127)]
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces]
-    vocabulary += ["##" + piece for piece in pieces] + WORDS
-    (folder / "vocab.txt").write_text("\n".join(dict.fromkeys(vocabulary)), "utf-8")
-    tokenizer = BertTokenizerFast(str(folder / "vocab.txt"))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=256,
-    )
-    BertModel(config).save_pretrained(folder / "bert")
-    tokenizer.save_pretrained(folder / "bert")
-    transformer = Transformer(str(folder / "bert"), max_seq_length=128)
-    model = SentenceTransformer(modules=[transformer, Pooling(32, "mean")], device="cpu")
-    model.save_pretrained(str(folder / "model"))
-    return str(folder / "model")
+def tiny(tiny_model) -> str:
+    """Folder of a random two-layer encoder of 32 dimensions."""
+    return str(tiny_model)
 
 
 @pytest.fixture(scope="session")

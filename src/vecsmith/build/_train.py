@@ -74,9 +74,10 @@ def training_columns(
 
     Returns:
         "mined" (anchor, positive, negative); "plain" (anchor, positive) besides only where fewer
-        than `enough`, and than `LEAST_MINED`, have a negative. Batches of pairs from all over a collection teach what
-        a text is about, which a pretrained model knows, and blur what tells it from its neighbours:
-        on the Python manual they cost 0.015 nDCG@10, where pairs with negatives gained 0.024.
+        than `enough`, and than `LEAST_MINED`, have a negative. Batches of pairs from all over a
+        collection teach what a text is about, which a pretrained model knows, and blur what tells
+        it from its neighbours: on the Python manual they cost 0.015 nDCG@10, where pairs with
+        negatives gained 0.024.
     """
     mined: dict[str, list[str]] = {"anchor": [], "positive": [], "negative": []}
     plain: dict[str, list[str]] = {"anchor": [], "positive": []}
