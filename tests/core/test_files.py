@@ -285,6 +285,13 @@ def test_killed_swap_keeps_a_whole_folder(tmp_path: Path, step: int) -> None:
     assert (tmp_path / "index" / "content").read_text() == expected
 
 
+@pytest.mark.parametrize("damage", ['["a"]', '{"a": 3}', '{"a": {"bytes": 3}}'])
+def test_damaged_checksums_are_told(damage: str, tmp_path: Path) -> None:
+    (tmp_path / "checksums.json").write_text(damage)
+    with pytest.raises(StoreError, match="should give bytes and sha256"):
+        verify_checksums(tmp_path)
+
+
 def test_checksums(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     (tmp_path / "sub").mkdir()

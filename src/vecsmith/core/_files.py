@@ -223,7 +223,16 @@ def verify_checksums(folder: Path, *, content: bool = False) -> None:
     Raises:
         StoreError: A file is missing, truncated or changed; the text names it.
     """
-    for name, row in read_json(folder / CHECKSUMS).items():
+    rows = read_json(folder / CHECKSUMS)
+    whole = isinstance(rows, dict) and all(
+        isinstance(row, dict) and {"bytes", "sha256"} <= row.keys() for row in rows.values()
+    )
+    if not whole:
+        raise StoreError(
+            f"{str(folder / CHECKSUMS)!r} should give bytes and sha256 of each file, but is "
+            "damaged; build the index again or restore the file"
+        )
+    for name, row in rows.items():
         path = folder / name
         if not path.is_file():
             raise StoreError(f"{str(path)!r} is missing from the index; build it again")
