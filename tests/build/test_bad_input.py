@@ -62,7 +62,8 @@ def test_a_full_disk_is_told_and_the_old_index_stays(kilobytes, tiny, tmp_path):
     # A limit on the size of a file stands for a full disk: the same write fails in the same way.
     source, out = tmp_path / "source", tmp_path / "index"
     for number in range(200):
-        write(source / f"f{number}.md", f"# T{number}\n\n{'valve pump ' * 9}{number}.\n".encode())
+        words = f"valve{number} pump{number} " * 60
+        write(source / f"f{number}.md", f"# T{number}\n\n{words}.\n".encode())
     out.mkdir()
     write(out / "manifest.json", b"{}")
     words = [*VECSMITH, "build", source, "--out", out, "--model", tiny, "--steps", 0]

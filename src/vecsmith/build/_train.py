@@ -328,13 +328,14 @@ def train_model(
     train = {name: datasets.Dataset.from_dict(columns) for name, columns in sets.items()}
     if guide is not None:
         train = {name: guide.attach(part) for name, part in train.items()}
-    trainer = st.SentenceTransformerTrainer(
-        model=model,
-        args=_arguments(settings, folder / "checkpoints", steps),
-        train_dataset=datasets.DatasetDict(train),
-        loss=_loss(model, guide),
-        callbacks=[watcher],
-    )
+    with quiet_hosts():
+        trainer = st.SentenceTransformerTrainer(
+            model=model,
+            args=_arguments(settings, folder / "checkpoints", steps),
+            train_dataset=datasets.DatasetDict(train),
+            loss=_loss(model, guide),
+            callbacks=[watcher],
+        )
     transformers = require("transformers", "train")
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.remove_callback(transformers.integrations.TensorBoardCallback)

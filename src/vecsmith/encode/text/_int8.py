@@ -29,7 +29,8 @@ def round_weights(
         by more than half its scale.
     """
     largest = np.abs(weights).max(axis=axis, keepdims=True)
-    scales = np.where(largest > 0, largest / _LARGEST, 1).astype(np.float32)
+    # A row of zeros, or of numbers next to zero, must not be divided by zero.
+    scales = np.maximum(largest / _LARGEST, np.finfo(np.float32).tiny).astype(np.float32)
     rounded = np.clip(np.rint(weights / scales), -_LARGEST, _LARGEST)
     return rounded.astype(np.int8), scales
 
