@@ -21,7 +21,7 @@ data: install
 demo: install
 	rm -rf $(DEMO)/source
 	mkdir -p $(DEMO)/source
-	for part in json email http logging urllib xml concurrent collections; do \
+	for part in json email http logging urllib collections; do \
 	  cp -R "$(LIB)/$$part" $(DEMO)/source/; done
 	$(BIN)/vecsmith build $(DEMO)/source --out $(DEMO)/index --budget 60s
 	@echo

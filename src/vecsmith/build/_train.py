@@ -328,6 +328,10 @@ def train_model(
     train = {name: datasets.Dataset.from_dict(columns) for name, columns in sets.items()}
     if guide is not None:
         train = {name: guide.attach(part) for name, part in train.items()}
+    first = next(iter(sets.values()))
+    # An example is given, or the trainer searches the data for some, with a bar of its own.
+    example = {"source_sentence": first["anchor"][0], "sentences": first["positive"][:3]}
+    model.model_card_data.widget = [example]
     with quiet_hosts():
         trainer = st.SentenceTransformerTrainer(
             model=model,
