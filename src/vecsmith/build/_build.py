@@ -4,43 +4,53 @@ Each step is a function of the settings and of what earlier steps left in the wo
 that a build can be killed at any moment and run again.
 """
 
-import datetime
-import importlib.metadata
 import logging
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vecsmith.core import (
+    DataError,
     Stamp,
-    hardware,
     hash_text,
     peak_memory_mb,
-    replace_dir,
     require,
-    write_checksums,
-    write_json,
 )
+from vecsmith.data import Pair
 from vecsmith.encode import export_encoder, load_encoder, resolve_model
-from vecsmith.evaluate import score_store
-from vecsmith.store import PassageTable, save_vectors
-from vecsmith.store._store import FORMAT
+from vecsmith.evaluate import Groups
+from vecsmith.store import PassageTable, Store, VectorSpace, load_vectors, save_vectors
 
+from ._assemble import assemble
+from ._calibrate import fit_cutoff, judge_cutoff
 from ._encode import choose_backend, encode_passages, index_shards
 from ._heldout import Split, make_split
-from ._judge import choose_fusion, choose_shipped, fit_cutoff, judge, judge_store
+from ._judge import (
+    AS_SHIPPED,
+    WITHOUT,
+    Values,
+    choose_fusion,
+    choose_shipped,
+    judge,
+    judge_store,
+    score_views,
+)
 from ._negatives import mine_negatives, near_others, negative_texts
 from ._read import check_source, listing, listing_hash, read_source
-from ._report import write_report
 from ._settings import BuildSettings
 from ._train import Columns, plan_steps, steps_over, train_model, training_columns
 from ._work import WorkFolder, disk_errors_told
 
 logger = logging.getLogger(__name__)
 _LEAST_PAIRS = 200
+# Part of the steps that a student is trained for before a guide is compared with it.
+TRIAL_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -77,11 +87,13 @@ def build(settings: BuildSettings) -> BuildResult:
     out = Path(os.path.abspath(settings.out))  # noqa: PTH100 - must not follow links
     check_source(settings.source)
     resolve_model(settings.model)
+    if settings.guide is not None:
+        resolve_model(settings.guide)
     # What only the last step needs should not be missed after all the others.
     require("jinja2", "report")
-    work = WorkFolder(out, settings.to_dict())
+    work = WorkFolder(out, {**settings.to_dict(), "pairs_hash": _hash_of(settings.pairs)})
     try:
-        job = _Job(settings, out, work)
+        job = Job(settings, out, work)
         report = job.run(started)
     except BaseException:
         work.close()
@@ -90,7 +102,20 @@ def build(settings: BuildSettings) -> BuildResult:
     return BuildResult(out, report)
 
 
-class _Job:
+def _hash_of(path: str | None) -> str | None:
+    """Hash of a file that the build goes by, so that it is begun anew where that has changed."""
+    if path is None:
+        return None
+    try:
+        return hash_text(Path(path).read_text(encoding="utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise DataError(
+            f"pairs file {path!r} cannot be read: {error.strerror or error}; give a JSONL file "
+            'with lines {"query": "…", "document": "path"}'
+        ) from error
+
+
+class Job:
     def __init__(self, settings: BuildSettings, out: Path, work: WorkFolder) -> None:
         self.settings, self.out, self.work = settings, out, work
         self.table_path = work.file("passages.sqlite")
@@ -108,7 +133,7 @@ class _Job:
         if self.adapted:
             self.step("encode_adapted", lambda: self.encode("adapted"))
         self.step("judge", self.judge)
-        return self.assemble(time.perf_counter() - started)
+        return assemble(self, time.perf_counter() - started)
 
     def warn_of_changes(self) -> None:
         """Say so if the source is no longer what a build that goes on has read."""
@@ -164,6 +189,12 @@ class _Job:
                 source=str(Path(self.settings.source).resolve()),
             )
         split.save(self.work.file("split.json"))
+        if split.notes:
+            logger.warning(
+                "%d lines of the pairs file were left out (listed in the report), for example %s",
+                len(split.notes),
+                split.notes[0],
+            )
         return split.counts()
 
     def backend(self) -> dict[str, Any]:
@@ -185,13 +216,15 @@ class _Job:
         return table.column(self.result("pairs")["unit"])
 
     def index(self, name: str, count: int) -> Any:
-        return index_shards(
-            self.work.file(name, "shards"),
-            count,
-            self.stamp(name).dims,
-            int8=self.settings.int8,
-            seed=self.settings.seed,
-        )
+        """The faiss index of a model's vectors, made once."""
+        path = self.work.file(name, "vectors.faiss")
+        if not path.exists():
+            shards, dims = self.work.file(name, "shards"), self.stamp(name).dims
+            index = index_shards(
+                shards, count, dims, int8=self.settings.int8, seed=self.settings.seed
+            )
+            save_vectors(index, path)
+        return load_vectors(path)
 
     def train(self) -> dict[str, Any] | bool:
         split = self.split()
@@ -208,33 +241,53 @@ class _Job:
             plan = self.work.finish("plan", plan_steps(self.settings, split.pairs))
         if plan["steps"] < 1:
             return {"trained": False, "reason": "the budget is too short for one step"}
-        sets = self.training_sets(split, plan["steps"] * self.settings.batch_size)
-        steps = steps_over(self.settings, sets, plan["steps"])
-        from ._guide import checked_guide
+        near, size = self.distractors(split), self.settings.batch_size
+        guide, verdict, steps = None, {"used": False, "reason": "no guide was given"}, plan["steps"]
+        if self.settings.guide is not None:
+            from ._guide import checked_guide
 
-        guide, verdict = checked_guide(self.settings, split.watch, self.work.file("guide"))
+            trial = max(1, round(TRIAL_SHARE * steps))
+            steps = max(1, steps - trial)
+            sets = self.training_sets(split, steps * size)
+            student = self.work.file("trial")
+            train_model(self.settings, student, sets, split.watch, distractors=near, steps=trial)
+            guide, verdict = checked_guide(
+                self.settings.guide, student / "tuned", split.watch, near, self.work.file("guide")
+            )
+        sets = self.training_sets(split, steps * size, guide)
         done = train_model(
             self.settings,
             self.work.file("train"),
             sets,
             split.watch,
-            distractors=self.distractors(split),
-            steps=steps,
+            distractors=near,
+            steps=steps_over(self.settings, sets, steps),
             guide=guide,
         )
         return {"trained": True, "plan": plan, "guide": verdict, **done}
 
-    def training_sets(self, split: Split, enough: int) -> Columns:
+    def mined(self, name: str, pairs: Sequence[Pair], groups: list[int], **options: Any) -> Any:
+        """Rows of hard negatives of pairs, and their texts; mined once."""
         encoder = load_encoder(self.work.file("base", "encoder"), dims=self.settings.dims)
         with PassageTable(self.table_path) as table:
-            mined = self.work.result("negatives")
-            if mined is None:
-                index = self.index("base", len(table))
-                groups = self.groups(table)
-                rows = mine_negatives(split.pairs, encoder, index, groups, enough=enough)
-                mined = self.work.finish("negatives", rows)
-            texts = negative_texts(mined, table)
-        return training_columns(split.pairs, mined, texts, enough=enough)
+            rows = self.work.result(name)
+            if rows is None:
+                rows = mine_negatives(
+                    pairs,
+                    encoder,
+                    self.index("base", len(table)),
+                    table,
+                    self.groups(table),
+                    allowed=groups,
+                    **options,
+                )
+                self.work.finish(name, rows)
+            return rows, negative_texts(rows, table)
+
+    def training_sets(self, split: Split, enough: int, guide: Any = None) -> Columns:
+        name = "negatives" if guide is None else "guided negatives"
+        rows, texts = self.mined(name, split.pairs, split.trained, enough=enough, guide=guide)
+        return training_columns(split.pairs, rows, texts, enough=enough)
 
     def distractors(self, split: Split) -> list[str]:
         """Contents of passages near the watched queries, found once."""
@@ -251,14 +304,17 @@ class _Job:
         if not self.result("train")["trained"]:
             return False
         # Imported here, because it loads torch, which a mistake in the source should not wait for.
-        from ._merge import merge_models
+        from ._merge import merge_models, one_a_row, probe_rows
 
         split = self.split()
         merged = self.work.file("adapted", "model")
+        probe = one_a_row(split.probe)
+        known = [*split.trained, *{pair.group for pair in probe}]
+        rows, texts = self.mined("probe negatives", probe, known, enough=len(probe))
         found = merge_models(
             self.settings,
             self.work.file("train", "tuned"),
-            split.probe,
+            probe_rows(probe, rows, texts),
             split.watch,
             self.distractors(split),
             merged,
@@ -273,32 +329,55 @@ class _Job:
         return found
 
     def judge(self) -> dict[str, Any]:
-        split = self.split()
+        split, folder = self.split(), self.work.file("judge")
+        views = self.views(split, folder)
+        with views[AS_SHIPPED].passages as table:
+            groups = Groups(
+                np.array(self.groups(table)), np.array(table.column("document"), dtype=np.int64)
+            )
+            verdict = self.verdict(views, split, groups)
+        views[WITHOUT].close()
+        shutil.rmtree(folder)
+        return verdict
+
+    def views(self, split: Split, folder: Path) -> dict[str, Store]:
+        """Both copies of the index that held-out queries are asked of."""
+        settings = self.settings
         names = ["base", *(["adapted"] if self.adapted else [])]
-        spaces = {
-            name: (self.work.file(name), self.work.file(name, "shards"), self.stamp(name))
-            for name in names
-        }
-        folder = self.work.file("judge")
-        store = judge_store(
+        spaces = {name: VectorSpace(self.work.file(name), self.stamp(name)) for name in names}
+        table = PassageTable(self.table_path)
+        for name, space in spaces.items():
+            space.index = self.index(name, len(table))
+        shards = {name: self.work.file(name, "shards") for name in names}
+        copy = judge_store(
             folder,
             self.table_path,
             split.masked,
             spaces,
-            int8=self.settings.int8,
-            seed=self.settings.seed,
+            shards,
+            int8=settings.int8,
+            seed=settings.seed,
         )
-        groups = self.groups(store.passages)
+        return {AS_SHIPPED: Store.assemble(table, spaces), WITHOUT: copy}
+
+    def verdict(self, views: dict[str, Store], split: Split, groups: Groups) -> dict[str, Any]:
+        """Choose on validation what ships, and judge on test."""
         validation, test = split.queries["validation"], split.queries["test"]
-        grids = {}
-        for name in names:
-            ranking = f"{name}_hybrid"
-            store.fusions[ranking], grids[ranking] = choose_fusion(store, name, validation, groups)
-        values = score_store(store, validation, store.rankings(), groups) if validation else {}
-        chosen = choose_shipped(values)
-        shipped = store.shipped = chosen["shipped"]
+        fusions, grids = {}, {}
+        for name in views[AS_SHIPPED].spaces:
+            found = choose_fusion(views, name, validation, groups)
+            fusions[f"{name}_hybrid"], grids[f"{name}_hybrid"] = found
+        for view in views.values():
+            view.fusions = fusions
+        values: Values = {}
+        by_view: dict[str, Values] = {}
+        if validation:
+            rankings = views[AS_SHIPPED].rankings()
+            values, by_view = score_views(views, validation, rankings, groups)
+        chosen = choose_shipped(values, by_view)
+        shipped = chosen["shipped"]
         adapter, cutoff = fit_cutoff(
-            store,
+            views,
             shipped,
             validation,
             groups,
@@ -308,111 +387,12 @@ class _Job:
         shutil.rmtree(self.work.file("cutoff"), ignore_errors=True)
         if adapter is not None:
             adapter.save_pretrained(self.work.file("cutoff"))
-        verdict = judge(store, test, groups, shipped)
-        store.close()
-        shutil.rmtree(folder)
-        fusions = {name: fusion.to_dict() for name, fusion in store.fusions.items()}
+            if test:
+                cutoff["test"] = judge_cutoff(adapter, views, shipped, test, groups)
         return {
             "chosen": chosen,
-            "fusions": fusions,
+            "fusions": {name: fusion.to_dict() for name, fusion in fusions.items()},
             "grids": grids,
             "cutoff": cutoff,
-            "test": verdict,
-        }
-
-    def assemble(self, seconds: float) -> dict[str, Any]:
-        """Put the finished parts together beside the index, then swap."""
-        fresh = self.work.file("index")
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
-        with disk_errors_told("writing the index"):
-            report = self.fill(fresh, seconds)
-        replace_dir(fresh, self.out)
-        return report
-
-    def fill(self, fresh: Path, seconds: float) -> dict[str, Any]:
-        names = ["base", *(["adapted"] if self.adapted else [])]
-        shutil.copyfile(self.table_path, fresh / "passages.sqlite")
-        with PassageTable(fresh / "passages.sqlite") as table:
-            for name in names:
-                shutil.copytree(self.work.file(name, "encoder"), fresh / name / "encoder")
-                save_vectors(self.index(name, len(table)), fresh / name / "vectors.faiss")
-            if self.adapted:
-                shutil.copytree(self.work.file("adapted", "model"), fresh / "adapted" / "model")
-            if self.work.file("cutoff").is_dir():
-                shutil.copytree(self.work.file("cutoff"), fresh / "cutoff")
-            write_json(fresh / "manifest.json", self.manifest(names))
-            seen = sorted({pair.query.lower() for pair in self.split().pairs})
-            write_json(fresh / "training_queries.json", seen)
-            report = self.report(table, fresh, seconds)
-            write_json(fresh / "report.json", report)
-            write_report(report, table, fresh)
-        files = [p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()]
-        write_checksums(fresh, files)
-        return report
-
-    def manifest(self, names: list[str]) -> dict[str, Any]:
-        judged = self.result("judge")
-        return {
-            "format": FORMAT,
-            "vecsmith": importlib.metadata.version("vecsmith"),
-            "settings": {
-                **self.settings.to_dict(),
-                "source": str(Path(self.settings.source).resolve()),
-            },
-            "listing": self.result("read")["listing"],
-            "shipped": judged["chosen"]["shipped"],
-            "fusions": judged["fusions"],
-            "stamps": {name: self.stamp(name).to_dict() for name in names},
-        }
-
-    def report(self, table: PassageTable, fresh: Path, seconds: float) -> dict[str, Any]:
-        vectors = {path.parent.name: path.stat().st_size for path in fresh.glob("*/vectors.faiss")}
-        judged, read = self.result("judge"), self.result("read")
-        steps = (
-            "export",
-            "read",
-            "pairs",
-            "backend",
-            "encode_base",
-            "train",
-            "merge",
-            "encode_adapted",
-            "judge",
-        )
-        return {
-            "id": hash_text(read["listing"], str(self.settings.to_dict())),
-            "settings": self.settings.to_dict(),
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "hardware": hardware(),
-            "versions": {
-                name: importlib.metadata.version(name)
-                for name in ("vecsmith", "torch", "sentence-transformers", "openvino", "faiss-cpu")
-            },
-            "read": {**read, "boilerplate": table.fact("boilerplate", {})},
-            "skipped": table.skipped(),
-            "pairs": self.result("pairs"),
-            "backend": self.result("backend"),
-            "train": self.result("train"),
-            "merge": self.result("merge"),
-            "judge": judged,
-            "shipped": judged["chosen"]["shipped"],
-            "bytes_per_passage": {
-                **{name: size / len(table) for name, size in vectors.items()},
-                "passages and words": (fresh / "passages.sqlite").stat().st_size / len(table),
-            },
-            "seconds": {
-                "total": round(seconds, 1),
-                **{
-                    name: noted["seconds"]
-                    for name in steps
-                    if (noted := self.work.result(name)) is not None
-                },
-            },
-            "peak_memory_mb": round(peak_memory_mb(), 1),
-            "peak_memory_mb_after": {
-                name: noted["peak_memory_mb"]
-                for name in steps
-                if (noted := self.work.result(name)) is not None
-            },
+            "test": judge(views, test, groups, shipped),
         }

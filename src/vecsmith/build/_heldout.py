@@ -1,14 +1,16 @@
 """Step 2: split by document and by query; training pairs from one side, queries from the other.
 
 Every group (a document; a section where there are few documents) falls by the hash of its name into
-train, probe, validation or test. Training pairs come from train alone, the probe serves the merge,
-validation all choices, test the judgement.
+train, probe, watch, validation or test. Training pairs come from train alone, the probe serves the
+merge, watch the choice of weights during training, validation all later choices, test the
+judgement.
 
 A search engine meets two things that it was not trained on: new documents and new questions about
 documents that it knows. So the held-out queries are of two sorts. Headings and docstrings are asked
-of held-out documents; as they are the document's own words, they are judged on a copy of the index
-in which those words are taken out of it. The words of links, which other authors chose, are also
-split by themselves: a share of them, whatever they point to, is kept out of training.
+of held-out documents; as they are the document's own words, they are also judged on a copy of the
+index in which those words are taken out of it. The words of links, which other authors chose, and
+the user's own queries are split by themselves: a share of them, whatever they point to, is kept out
+of training.
 """
 
 import json
@@ -33,12 +35,15 @@ from vecsmith.evaluate import HeldOut, read_queries
 from vecsmith.store import PassageTable, StoredPassage
 
 FEW_DOCUMENTS = 40
-SHARES = {"test": 0.15, "validation": 0.15, "probe": 0.05}
+SHARES = {"test": 0.15, "validation": 0.15, "watch": 0.05, "probe": 0.05}
 MOST_QUERIES = {"test": 800, "validation": 800}
 MOST_PAIRS = 40_000
 # How many pairs of each kind may be drawn for one of the kind "link".
 WEIGHTS = {"pairs": 4.0, "link": 1.0, "summary": 1.0, "heading": 1.0, "crop": 0.3, "neighbour": 0.2}
+LEAST_WATCHED = 20
 _MOST_TARGETS = 3
+# Passages among which the one of a document that answers a user's query is looked for.
+_LOOKED_AT = 2000
 
 
 @dataclass
@@ -49,9 +54,11 @@ class Split:
         unit: "document" or "section": what a group is.
         pairs: Training pairs, in training order.
         probe: Held-out pairs for the merge.
-        watch: Pairs of the validation side, for the score during training.
+        watch: Held-out pairs for the score during training; validation does not share them.
         queries: "validation" and "test" queries.
         masked: Row -> content without the words that became a query.
+        trained: Groups of the training side.
+        notes: What was left out of the user's own pairs, one sentence each.
     """
 
     unit: str
@@ -60,6 +67,8 @@ class Split:
     watch: list[Pair]
     queries: dict[str, list[HeldOut]]
     masked: dict[int, str]
+    trained: list[int]
+    notes: list[str]
 
     def save(self, path: Path) -> None:
         """Write everything as one JSON file."""
@@ -73,6 +82,8 @@ class Split:
                 for name, queries in self.queries.items()
             },
             "masked": {str(row): text for row, text in self.masked.items()},
+            "trained": self.trained,
+            "notes": self.notes,
         }
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(value), encoding="utf-8")
@@ -91,7 +102,18 @@ class Split:
                 for name, queries in value["queries"].items()
             },
             {int(row): text for row, text in value["masked"].items()},
+            value["trained"],
+            value["notes"],
         )
+
+    def seen(self) -> dict[str, list[str]]:
+        """List, in small letters, the queries that training or a choice rests on."""
+        chosen = {pair.query.lower() for pair in (*self.probe, *self.watch)}
+        chosen |= {query.text.lower() for query in self.queries["validation"]}
+        return {
+            "trained_on": sorted({pair.query.lower() for pair in self.pairs}),
+            "chosen_by": sorted(chosen),
+        }
 
     def counts(self) -> dict[str, Any]:
         """Count pairs and queries by kind."""
@@ -109,6 +131,7 @@ class Split:
             "probe": len(self.probe),
             "queries": {name: dict(found) for name, found in origins.items()},
             "masked_passages": len(self.masked),
+            "left_out": self.notes,
         }
 
 
@@ -120,7 +143,7 @@ def side_of(name: str, seed: int) -> str:
         seed: Seed of the split.
 
     Returns:
-        "train", "probe", "validation" or "test".
+        "train", "probe", "watch", "validation" or "test".
     """
     point = zlib.crc32(f"{seed}\x00{name}".encode("utf-8", "surrogateescape")) / 2**32
     for side, share in SHARES.items():
@@ -156,6 +179,8 @@ class _Maker:
         self.made: dict[str, list[Pair]] = defaultdict(list)
         self.anchors: dict[tuple[str, str], tuple[int, int]] = {}
         self.headings: dict[str, set[int]] = defaultdict(set)
+        self.given: dict[str, set[int]] = {}
+        self.notes: list[str] = []
 
     def group(self, stored: StoredPassage) -> int:
         return stored.group if self.unit == "document" else stored.section
@@ -206,18 +231,22 @@ class _Maker:
                 self.made["link"].append(Pair(spelling[key], "", row, group, "link"))
 
     def own(self, path: str, source: str) -> None:
-        """The user's own pairs: each query goes to the side of its first document."""
-        notes: list[str] = []
-        queries = read_queries(path, self.ids, skipped=notes.append, source=source)
-        rows_of: dict[int, list[int]] = defaultdict(list)
-        for row, document in enumerate(self.table.column("document")):
-            rows_of[document].append(row)
-        sections = self.table.column("section")
+        """The user's own pairs: a query with the best passage of each of its documents."""
+        queries = read_queries(path, self.ids, skipped=self.notes.append, source=source)
+        documents = self.table.column("document")
+        groups = documents if self.unit == "document" else self.table.column("section")
+        first: dict[int, int] = {}
+        for row, document in enumerate(documents):
+            first.setdefault(document, row)
         for query in queries:
-            for document in sorted(query.relevant):
-                row = rows_of[document][0]
-                group = document if self.unit == "document" else sections[row]
-                self.made["pairs"].append(Pair(query.text, "", row, group, "pairs"))
+            self.given.setdefault(query.text, set()).update(query.relevant)
+            best = {document: first[document] for document in query.relevant}
+            near, _ = self.table.search(query.text, _LOOKED_AT)
+            for row in reversed(near.tolist()):
+                if documents[row] in best:
+                    best[documents[row]] = row
+            for row in sorted(best.values()):
+                self.made["pairs"].append(Pair(query.text, "", row, groups[row], "pairs"))
 
     def split(self, pairs_file: str | None, source: str) -> Split:
         self.survey()
@@ -236,10 +265,14 @@ class _Maker:
         }
         train = self.sample("train", MOST_PAIRS, asked | outside)
         probe = self.sample("probe", 512, asked)
-        watch = self.sample("validation", 128, set())
+        watch = self.sample("watch", 128, asked)
+        if len(watch) < LEAST_WATCHED:
+            # Of a few documents none may fall on that side.
+            watch = self.sample("probe", 128, asked)
         masked = self.mask(queries)
-        filled = [self.filled(pairs) for pairs in (train, probe, watch)]
-        return Split(self.unit, filled[0], filled[1], filled[2], queries, masked)
+        train, probe, watch = (self.filled(pairs) for pairs in (train, probe, watch))
+        trained = sorted(group for group, side in self.side.items() if side == "train")
+        return Split(self.unit, train, probe, watch, queries, masked, trained, self.notes)
 
     def sample(self, side: str, most: int, forbidden: set[str]) -> list[Pair]:
         """Draw pairs of one side, kinds in the proportion of `WEIGHTS`, and shuffle them."""
@@ -251,6 +284,7 @@ class _Maker:
                 pair
                 for pair in self.made[kind]
                 if self.side_of_pair(kind, pair.query, pair.group) == side
+                and (side != "train" or self.side[pair.group] == "train")
                 and pair.query.lower() not in forbidden
             ]
             limit = int(most * WEIGHTS[kind] / total) + 1
@@ -273,7 +307,7 @@ class _Maker:
         most = MOST_QUERIES[side]
         chosen: dict[str, HeldOut] = {}
         for kind, share in (("pairs", 1.0), ("link", 0.6), ("summary", 0.5), ("heading", 1.0)):
-            found = self.targets(kind)
+            found = self.given if kind == "pairs" else self.targets(kind)
             here = sorted(q for q, groups in found.items() if self.held(kind, q, groups, side))
             room = int((most - len(chosen)) * share)
             per_group: dict[int, int] = defaultdict(int)
@@ -282,7 +316,7 @@ class _Maker:
                 first = min(found[text])
                 if room <= 0:
                     break
-                if text.lower() in chosen or per_group[first] >= 3:
+                if text.lower() in chosen or (kind != "pairs" and per_group[first] >= 3):
                     continue
                 per_group[first] += 1
                 room -= 1
@@ -293,10 +327,10 @@ class _Maker:
         return all(self.side_of_pair(kind, query, group) == side for group in groups)
 
     def side_of_pair(self, kind: str, query: str, group: int) -> str:
-        """Side of a pair: that of its group, or for words of links that of the words themselves."""
-        if kind == "link":
-            by_words = side_of(f"link\x00{query.lower()}", self.seed)
-            if by_words in ("validation", "test"):
+        """Side of a pair: that of its group, or of the words where others chose them."""
+        if kind in ("link", "pairs"):
+            by_words = side_of(f"{kind}\x00{query.lower()}", self.seed)
+            if kind == "pairs" or by_words in ("validation", "test"):
                 return by_words
         return self.side[group]
 

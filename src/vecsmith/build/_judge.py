@@ -1,21 +1,23 @@
 """Steps 6 and 7: choose the fusion and what ships on validation, judge on test.
 
-Everything is scored on the judge's copy of the index, in which the words that became queries are
-taken out of their own documents (see `_heldout`).
+A query made from a document's own heading or docstring is asked twice: of the index as it ships,
+where its words stand in the document to the letter, and of the judge's copy, in which they are
+taken out (see `_heldout`). People ask both ways, and either alone would mislead: the first favours
+what compares letters, the second what has learned to do without. A query's score is the mean.
 """
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecsmith.core import Stamp
 from vecsmith.evaluate import (
     METRICS,
+    Groups,
     HeldOut,
     compare,
     document_ranks,
@@ -24,30 +26,31 @@ from vecsmith.evaluate import (
     summarise,
 )
 from vecsmith.store import (
-    CosineAdapter,
     Fusion,
     PassageTable,
     Store,
     VectorSpace,
     fuse,
     fusion_grid,
-    model_of,
 )
 
-from ._encode import index_shards, shards
+from ._encode import shards
 
 UNTOUCHED = ("bm25", "base", "base_hybrid")
-_LEAST_QUERIES = 20
-_LISTED = 30
-# Without a wanted precision the cut-off keeps this share of the right passages.
-RECALL = 0.95
+LEAST_QUERIES = 20
+# What the two copies of the index are called in the report.
+AS_SHIPPED, WITHOUT = "as shipped", "without the query's own words"
+
+Values = dict[str, dict[str, list[float]]]
+Views = Mapping[str, Store]
 
 
 def judge_store(
     work: Path,
     table: Path,
     masked: dict[int, str],
-    spaces: dict[str, tuple[Path, Path, Stamp]],
+    spaces: Mapping[str, VectorSpace],
+    shards_of: Mapping[str, Path],
     *,
     int8: bool,
     seed: int,
@@ -58,7 +61,8 @@ def judge_store(
         work: Folder for it.
         table: Passage table of the index.
         masked: Row -> content without the words that became queries.
-        spaces: Model name -> (folder with encoder/, folder of vector shards, stamp).
+        spaces: Model name -> vectors of the index, whose encoders are shared.
+        shards_of: Model name -> folder of its vector shards.
         int8: As the index.
         seed: As the index.
 
@@ -75,15 +79,16 @@ def judge_store(
         count = len(changed)
     rows = np.array(sorted(masked), dtype=np.int64)
     opened = {}
-    for name, (folder, vectors, stamp) in spaces.items():
-        space = VectorSpace(folder, stamp)
+    for name, space in spaces.items():
+        opened[name] = VectorSpace(space.folder, space.stamp)
+        opened[name].encoder = space.encoder
         if len(rows):
             changed_vectors = space.encoder.encode([masked[int(row)] for row in rows])
-            index = _index_with(vectors, count, stamp.dims, rows, changed_vectors, int8, seed)
+            opened[name].index = _index_with(
+                shards_of[name], count, space.stamp.dims, rows, changed_vectors, int8, seed
+            )
         else:
-            index = index_shards(vectors, count, stamp.dims, int8=int8, seed=seed)
-        space.__dict__["index"] = index
-        opened[name] = space
+            opened[name].index = space.index
     return Store.assemble(PassageTable(copy), opened)
 
 
@@ -130,32 +135,60 @@ def lexical_scale(store: Store, queries: Sequence[HeldOut]) -> float:
     return float(np.median(best)) if best else 10.0
 
 
+def score_views(
+    views: Views, queries: Sequence[HeldOut], rankings: Sequence[str], groups: Groups
+) -> tuple[Values, dict[str, Values]]:
+    """Score rankings on both copies of the index.
+
+    Args:
+        views: Name -> copy of the index.
+        queries: Held-out queries.
+        rankings: Names of rankings.
+        groups: What counts as one thing.
+
+    Returns:
+        Ranking -> metric -> one score a query, the mean of the views; and the same by view.
+    """
+    by_view = {name: score_store(s, queries, rankings, groups) for name, s in views.items()}
+    mean = {
+        ranking: {
+            metric: np.mean([v[ranking][metric] for v in by_view.values()], axis=0).tolist()
+            for metric in METRICS
+        }
+        for ranking in rankings
+    }
+    return mean, by_view
+
+
 def choose_fusion(
-    store: Store, model: str, queries: Sequence[HeldOut], groups: Sequence[int]
+    views: Views, model: str, queries: Sequence[HeldOut], groups: Groups
 ) -> tuple[Fusion, list[dict[str, Any]]]:
     """Choose method and weight by nDCG@10 on validation.
 
     Args:
-        store: The judge's index.
+        views: Name -> copy of the index.
         model: "base" or "adapted".
         queries: Validation queries.
-        groups: Group of each row.
+        groups: What counts as one thing.
 
     Returns:
         The best fusion and the score of each; with fewer than 20 queries an even convex sum.
     """
-    scale = lexical_scale(store, queries)
-    if len(queries) < _LEAST_QUERIES:
+    scale = lexical_scale(next(iter(views.values())), queries)
+    if len(queries) < LEAST_QUERIES:
         return Fusion("convex", 0.5, scale), []
-    of_row = np.asarray(groups, dtype=np.int64)
     texts = [query.text for query in queries]
-    vectors = store.spaces[model].encoder.encode(texts, kind="query")
-    found = store.candidates(texts, model, vectors)
+    vectors = next(iter(views.values())).spaces[model].encoder.encode(texts, kind="query")
+    asked = [
+        (candidates, groups.of(query), query.relevant)
+        for store in views.values()
+        for candidates, query in zip(store.candidates(texts, model, vectors), queries, strict=True)
+    ]
     scored = []
     for fusion in fusion_grid(scale):
         values = [
-            metric_values(document_ranks(of_row[fuse(c, fusion, 100).rows]), q.relevant)["ndcg@10"]
-            for c, q in zip(found, queries, strict=True)
+            metric_values(document_ranks(group[fuse(found, fusion, 100).rows]), right)["ndcg@10"]
+            for found, group, right in asked
         ]
         scored.append({**fusion.to_dict(), "ndcg@10": float(np.mean(values))})
     # Ties go to the even weight: the least extreme choice travels best.
@@ -163,33 +196,39 @@ def choose_fusion(
     return Fusion(best["method"], best["weight"], best["scale"]), scored
 
 
-def choose_shipped(values: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+def choose_shipped(values: Values, by_view: Mapping[str, Values]) -> dict[str, Any]:
     """Choose what ships, on validation: the adapted model only with a gain that is significant.
 
     Args:
-        values: Ranking -> metric -> one score a validation query.
+        values: Ranking -> metric -> one score a validation query, mean of the views.
+        by_view: The same in each view: in none may the adapted model be behind.
 
     Returns:
         "shipped", the candidates' means, and the comparison that decided.
     """
-    if not values or len(next(iter(values.values()))["ndcg@10"]) < _LEAST_QUERIES:
+    if not values or len(next(iter(values.values()))["ndcg@10"]) < LEAST_QUERIES:
         return {"shipped": "base_hybrid", "reason": "too few held-out queries to choose by"}
-    means = {name: float(np.mean(metrics["ndcg@10"])) for name, metrics in values.items()}
+    means = _means(values)
     best_untouched = max((n for n in means if n in UNTOUCHED), key=lambda n: means[n])
     adapted = [name for name in means if name not in UNTOUCHED]
     if not adapted:
         return {"shipped": best_untouched, "means": means, "reason": "no adapted model"}
     best_adapted = max(adapted, key=lambda n: means[n])
     gain = compare(values[best_adapted]["ndcg@10"], values[best_untouched]["ndcg@10"])
-    shipped = best_adapted if gain["verdict"] == "better" else best_untouched
-    reason = (
-        f"{best_adapted} is significantly ahead of {best_untouched} on validation"
-        if shipped == best_adapted
-        else f"adaptation gained nothing significant over {best_untouched} on validation"
-    )
+    view_means = {name: _means(view) for name, view in by_view.items()}
+    behind = [n for n, m in view_means.items() if m[best_adapted] < m[best_untouched]]
+    shipped = best_untouched
+    if gain["verdict"] != "better":
+        reason = f"adaptation gained nothing significant over {best_untouched} on validation"
+    elif behind:
+        reason = f"{best_adapted} is behind {best_untouched} on validation {behind[0]}"
+    else:
+        shipped = best_adapted
+        reason = f"{best_adapted} is significantly ahead of {best_untouched} on validation"
     return {
         "shipped": shipped,
         "means": means,
+        "by_view": view_means,
         "comparison": gain,
         "against": best_untouched,
         "candidate": best_adapted,
@@ -197,25 +236,29 @@ def choose_shipped(values: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
     }
 
 
-def judge(
-    store: Store, queries: Sequence[HeldOut], groups: Sequence[int], shipped: str
-) -> dict[str, Any]:
+def _means(values: Values) -> dict[str, float]:
+    return {name: float(np.mean(metrics["ndcg@10"])) for name, metrics in values.items()}
+
+
+def judge(views: Views, queries: Sequence[HeldOut], groups: Groups, shipped: str) -> dict[str, Any]:
     """Score all rankings on the test queries.
 
     Args:
-        store: The judge's index, with fusions.
+        views: Name -> copy of the index, with fusions; the one that ships first.
         queries: Test queries.
-        groups: Group of each row.
+        groups: What counts as one thing.
         shipped: What ships.
 
     Returns:
-        Means with intervals, the shipped ranking against the best untouched one, latency.
+        Means with intervals, the shipped ranking against the best untouched one, nDCG@10 by view
+        and by origin of the queries, latency.
     """
     if not queries:
         return {"queries": 0, "shipped": shipped, "rankings": {}}
+    store = next(iter(views.values()))
     rankings = store.rankings()
-    values = score_store(store, queries, rankings, groups)
-    means = {name: float(np.mean(values[name]["ndcg@10"])) for name in rankings}
+    values, by_view = score_views(views, queries, rankings, groups)
+    means = _means(values)
     best = max((name for name in rankings if name in UNTOUCHED), key=lambda name: means[name])
     comparisons = {
         name: {metric: compare(values[name][metric], values[best][metric]) for metric in METRICS}
@@ -228,7 +271,22 @@ def judge(
         "rankings": summarise(values),
         "best_untouched": best,
         "against_best_untouched": comparisons,
+        "by_view": {name: _means(view) for name, view in by_view.items()},
+        "by_origin": _by_origin(values, queries),
         "latency_ms": {name: _latency(store, name, queries) for name in rankings},
+    }
+
+
+def _by_origin(values: Values, queries: Sequence[HeldOut]) -> dict[str, dict[str, Any]]:
+    origins: dict[str, list[int]] = {}
+    for place, query in enumerate(queries):
+        origins.setdefault(query.origin, []).append(place)
+    return {
+        origin: {
+            "queries": len(places),
+            **{n: float(np.mean(np.array(m["ndcg@10"])[places])) for n, m in values.items()},
+        }
+        for origin, places in origins.items()
     }
 
 
@@ -240,104 +298,3 @@ def _latency(store: Store, ranking: str, queries: Sequence[HeldOut]) -> dict[str
         seconds.append(1e3 * (time.perf_counter() - begin))
     low, high = np.percentile(seconds, [50, 95])
     return {"median": float(low), "p95": float(high)}
-
-
-def fit_cutoff(
-    store: Store,
-    ranking: str,
-    queries: Sequence[HeldOut],
-    groups: Sequence[int],
-    *,
-    precision: float | None,
-    seed: int,
-) -> tuple[CosineAdapter | None, dict[str, Any]]:
-    """Calibrate the cut-off of the shipped ranking on validation queries.
-
-    A query's list counts once as it is and, for one query in three, once more without its relevant
-    documents, so that the cut-off also learns what a list without an answer looks like. Of a
-    relevant document only the best passage is labelled; its others are neither right nor wrong.
-
-    Args:
-        store: The judge's index, with fusions.
-        ranking: The shipped ranking.
-        queries: Validation queries.
-        groups: Group of each row.
-        precision: Wanted precision, or None for a recall of 95%.
-        seed: Seed of the fit.
-
-    Returns:
-        The adapter (None where it cannot be fitted) and what to report.
-    """
-    from vecsmith.core import VecsmithError
-
-    model = model_of(ranking)
-    if model is None or len(queries) < 2 * _LEAST_QUERIES:
-        return None, {"reason": "too few held-out queries, or a ranking without vectors"}
-    texts = [query.text for query in queries]
-    vectors = store.spaces[model].encoder.encode(texts, kind="query")
-    ranked = store.rank(texts, ranking, vectors=vectors, k=100)
-    lists = _labelled(vectors, ranked, queries, np.asarray(groups, dtype=np.int64))
-    adapter = CosineAdapter(vectors.shape[1], stamp=store.spaces[model].stamp)
-    try:
-        adapter.fit(*lists[:3], mask=lists[3], seed=seed)
-        if precision is not None:
-            adapter.calibrate(precision=precision)
-        else:
-            adapter.calibrate(recall=RECALL)
-    except VecsmithError as error:
-        return None, {"reason": str(error)}
-    return adapter, {
-        "tau": adapter.tau,
-        "target": adapter.target,
-        "family": adapter.family,
-        "lists": len(lists[0]),
-        "curve": _curve(adapter, lists),
-    }
-
-
-def _labelled(
-    vectors: NDArray[np.float32],
-    ranked: Sequence[Any],
-    queries: Sequence[HeldOut],
-    of_row: NDArray[np.int64],
-) -> tuple[Any, Any, Any, Any]:
-    picked, cosines, labels, masks = [], [], [], []
-    for place, (query, found) in enumerate(zip(queries, ranked, strict=True)):
-        groups = of_row[found.rows]
-        right = np.isin(groups, list(query.relevant))
-        best = np.zeros(len(groups), bool)
-        for group in query.relevant:
-            best[np.flatnonzero(groups == group)[:1]] = True
-        variants = [best | ~right] + ([~right] if place % 3 == 0 else [])
-        for usable in variants:
-            kept = np.flatnonzero(usable)[:_LISTED]
-            scores, label = np.zeros(_LISTED), np.zeros(_LISTED)
-            mask = np.zeros(_LISTED, bool)
-            scores[: len(kept)] = found.scores[kept]
-            label[: len(kept)] = best[kept]
-            mask[: len(kept)] = True
-            picked.append(vectors[place])
-            cosines.append(scores)
-            labels.append(label)
-            masks.append(mask)
-    return np.array(picked), np.array(cosines), np.array(labels), np.array(masks)
-
-
-def _curve(adapter: CosineAdapter, lists: tuple[Any, Any, Any, Any]) -> list[dict[str, float]]:
-    vectors, cosines, labels, mask = lists
-    probabilities = adapter.scores(vectors, cosines)[mask]
-    right = labels[mask] > 0
-    curve = []
-    grid = [*np.linspace(0.02, 0.98, 49), adapter.tau or 0.0]
-    for tau in sorted(grid):
-        kept = probabilities >= tau
-        if kept.any():
-            curve.append(
-                {
-                    "tau": float(tau),
-                    "precision": float(right[kept].mean()),
-                    "recall": float(right[kept].sum() / max(1, right.sum())),
-                    "per_query": float(kept.sum() / len(vectors)),
-                }
-            )
-    return curve

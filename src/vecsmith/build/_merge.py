@@ -4,7 +4,7 @@ Probe: held-out pairs of the collection and general pairs in equal numbers, so t
 knew counts as much as what was learned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,49 @@ from ._watch import pool_mrr
 STEPS = 24
 _BATCH = 16
 _LEAST = 32
+_COLUMNS = ("anchor", "positive", "negative")
+
+
+def one_a_row(pairs: Sequence[Pair]) -> list[Pair]:
+    """Keep the first pair of each passage: a second in one batch would be a false negative.
+
+    Args:
+        pairs: Held-out pairs.
+
+    Returns:
+        Pairs of distinct passages.
+    """
+    first: dict[int, Pair] = {}
+    for pair in pairs:
+        first.setdefault(pair.row, pair)
+    return list(first.values())
+
+
+def probe_rows(
+    pairs: Sequence[Pair], negatives: Sequence[int], texts: Mapping[int, str]
+) -> list[tuple[str, ...]]:
+    """Lay the probe out as the tuned model was trained: with hard negatives, if enough have one.
+
+    Args:
+        pairs: Held-out pairs of distinct passages.
+        negatives: Row of each pair's negative, -1 for none.
+        texts: Content by row.
+
+    Returns:
+        (query, positive, negative) of the pairs with a negative; (query, positive) of all where
+        fewer than 32 have one.
+    """
+    found = zip(pairs, negatives, strict=False)
+    mined: list[tuple[str, ...]] = [
+        (pair.query, pair.positive, texts[row]) for pair, row in found if row >= 0
+    ]
+    return mined if len(mined) >= _LEAST else [(pair.query, pair.positive) for pair in pairs]
 
 
 def merge_models(
     settings: BuildSettings,
     tuned: Path,
-    probe: Sequence[Pair],
+    probe: Sequence[tuple[str, ...]],
     watch: Sequence[Pair],
     distractors: Sequence[str],
     out: Path,
@@ -35,8 +72,8 @@ def merge_models(
     Args:
         settings: Settings of the build.
         tuned: Folder of the tuned model.
-        probe: Held-out pairs for the search; below 32 the tuned model is taken as it is.
-        watch: Pairs of the validation side: they say whether the merged or the tuned model is kept.
+        probe: Held-out rows for the search; below 32 the tuned model is taken as it is.
+        watch: Other held-out pairs: they say whether the merged or the tuned model is kept.
         distractors: Passages near the watched queries that do not answer them.
         out: Where the merged model is saved, a sentence-transformers folder.
 
@@ -59,23 +96,20 @@ def merge_models(
     found: dict[str, Any] = {"lambda": 1.0, "trace": []}
     merged = expert
     if len(probe) >= _LEAST:
-        rows = {
-            "domain": [(pair.query, pair.positive) for pair in probe],
-            "general": fitted,
-        }
         sets = {
             name: datasets.Dataset.from_dict(
-                {"anchor": [q for q, _ in pairs], "positive": [d for _, d in pairs]}
+                dict(zip(_COLUMNS, zip(*rows, strict=True), strict=False))
             )
-            for name, pairs in rows.items()
+            for name, rows in (("domain", probe), ("general", fitted))
         }
         search = SelfPositioning(
             MergeSet(base, {"adapted": expert}),
             lambda model: GuidedContrastiveLoss(
-                model, None, temperature=TEMPERATURE, blocks=("qp",)
+                model, None, temperature=TEMPERATURE, blocks=("qp", "qn")
             ),
             sets,
-            options=PositionOptions(batch=_BATCH, seed=settings.seed),
+            # Hard negatives make one loss the larger; both kinds shall count the same.
+            options=PositionOptions(batch=_BATCH, seed=settings.seed, normalise=True),
         )
         merged = search.fit(STEPS)
         trace = [

@@ -109,7 +109,8 @@ def trainable(settings: BuildSettings) -> "SentenceTransformer":
 
     from vecsmith.encode import load_sentence_transformer
 
-    model = load_sentence_transformer(settings.model)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = load_sentence_transformer(settings.model, device=device)
     model.max_seq_length = min(TRAIN_TOKENS, int(model.max_seq_length or TRAIN_TOKENS))
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -327,7 +328,7 @@ def train_model(
     )
     train = {name: datasets.Dataset.from_dict(columns) for name, columns in sets.items()}
     if guide is not None:
-        train = {name: guide.attach(part) for name, part in train.items()}
+        train = {name: guide.attach(part, student=model) for name, part in train.items()}
     first = next(iter(sets.values()))
     # An example is given, or the trainer searches the data for some, with a bar of its own.
     example = {"source_sentence": first["anchor"][0], "sentences": first["positive"][:3]}

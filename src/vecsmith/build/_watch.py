@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def pool_mrr(
+def pool_scores(
     model: "SentenceTransformer", pairs: Sequence[Pair], distractors: Sequence[str] = ()
-) -> float:
+) -> list[float]:
     """Score a model on pairs: MRR@10 of each query's own text among all of them and distractors.
 
     Args:
@@ -28,10 +28,10 @@ def pool_mrr(
         distractors: Texts that answer none of the queries.
 
     Returns:
-        Mean MRR@10.
+        One score a pair.
     """
     if not pairs:
-        return 0.0
+        return []
     options: dict[str, Any] = {"normalize_embeddings": True, "show_progress_bar": False}
     queries = model.encode_query([pair.query for pair in pairs], **options)
     texts = [*(pair.positive for pair in pairs), *distractors]
@@ -39,8 +39,15 @@ def pool_mrr(
     order = np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :10]
     rows = [pair.row for pair in pairs]
     same = [{i for i, other in enumerate(rows) if other == row} for row in rows]
-    scores = [metric_values(near.tolist(), same[i])["mrr@10"] for i, near in enumerate(order)]
-    return float(np.mean(scores))
+    return [metric_values(near.tolist(), same[i])["mrr@10"] for i, near in enumerate(order)]
+
+
+def pool_mrr(
+    model: "SentenceTransformer", pairs: Sequence[Pair], distractors: Sequence[str] = ()
+) -> float:
+    """Return the mean of `pool_scores`, 0 without pairs."""
+    scores = pool_scores(model, pairs, distractors)
+    return float(np.mean(scores)) if scores else 0.0
 
 
 class Watcher(TrainerCallback):  # type: ignore[misc]
@@ -80,7 +87,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         self.model.train(training)
         curve = [row for row in self.log["curve"] if row["step"] < step]
         self.log["curve"] = [*curve, {"step": step, "mrr@10": score}]
-        if score > self.log["best"]:
+        # With nothing to watch the last weights are as good as any.
+        if score > self.log["best"] or not self.watch:
             self.log["best"], self.log["best_step"] = score, step
             with atomic_path(self.folder / "best.safetensors") as temporary:
                 state = {k: v.contiguous().clone() for k, v in self.model.state_dict().items()}

@@ -2,8 +2,9 @@
 
 Each passage gives: heading -> body without that heading, docstring -> code without it, first words
 of a section -> the rest, a cropped span -> what is left; each link gives: its words -> the passage
-it points to. The query is always taken out of its own document text where it would otherwise stand
-in it to the letter, so that a model must learn meaning and not copying.
+it points to. Where the query stands in its own document text to the letter, it is taken out of it,
+so that a model must learn meaning and not copying; of headings and docstrings half of the pairs
+keep it, because in the index it stands there, and a model that never meets it unlearns to use it.
 """
 
 import re
@@ -14,6 +15,7 @@ import numpy as np
 
 from ._documents import Passage
 
+WHOLE_SHARE = 0.5
 KINDS = ("link", "heading", "summary", "neighbour", "crop", "pairs")
 # Words of links and headings that name no content.
 _EMPTY_WORDS = frozenset(
@@ -41,7 +43,7 @@ class Pair:
 
     Attributes:
         query: Short text.
-        positive: Content of the passage, without the query where it came from there.
+        positive: Content of the passage; mostly without the query where it came from there.
         row: Row of the passage in the index.
         group: Document (or section) that it belongs to.
         kind: One of `KINDS`.
@@ -135,7 +137,12 @@ def without_words(text: str, query: str) -> str:
 
 
 def structure_pairs(
-    row: int, group: int, passage: Passage, rng: np.random.Generator
+    row: int,
+    group: int,
+    passage: Passage,
+    rng: np.random.Generator,
+    *,
+    whole_share: float = WHOLE_SHARE,
 ) -> Iterator[Pair]:
     """Make pairs out of one passage.
 
@@ -143,14 +150,16 @@ def structure_pairs(
         row: Its row.
         group: Its group.
         passage: The passage.
-        rng: Decides where spans are cropped.
+        rng: Decides where spans are cropped, and which pairs keep the passage whole.
+        whole_share: Share of heading and docstring pairs that do.
 
     Yields:
         Pairs of the kinds "heading", "summary" and "crop".
     """
     for query, rest, kind in _structure(passage, rng):
         if _WORD.search(positive := without_words(rest.content, query)):
-            yield Pair(query, positive, row, group, kind)
+            whole = kind != "crop" and rng.random() < whole_share
+            yield Pair(query, passage.content if whole else positive, row, group, kind)
 
 
 def _structure(passage: Passage, rng: np.random.Generator) -> Iterator[tuple[str, Passage, str]]:

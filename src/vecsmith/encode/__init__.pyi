@@ -5,6 +5,7 @@ from .text import TorchEncoder as TorchEncoder
 from .text import encode_in_batches as encode_in_batches
 from .text import export_encoder as export_encoder
 from .text import fast_precisions as fast_precisions
+from .text import kind_prompts as kind_prompts
 from .text import load_encoder as load_encoder
 from .text import load_sentence_transformer as load_sentence_transformer
 from .text import quiet_hosts as quiet_hosts
@@ -20,6 +21,7 @@ __all__ = [
     "encode_in_batches",
     "export_encoder",
     "fast_precisions",
+    "kind_prompts",
     "load_encoder",
     "load_sentence_transformer",
     "quiet_hosts",

@@ -14,7 +14,8 @@ class HeldOut:
 
     Attributes:
         text: The query.
-        relevant: Ids of relevant groups (documents, or sections of few large documents).
+        relevant: Ids of relevant groups: documents, or sections of few large documents where the
+            query was made from structure.
         origin: Where it comes from: "file", "link", "summary", "heading", "pairs".
     """
 

@@ -98,7 +98,8 @@ class Searcher:
         folder = self.store.folder / "cutoff"
         if self.ranking != self.store.shipped or not folder.is_dir():
             return None
-        return CosineAdapter.from_pretrained(folder)
+        stamp = self.store.spaces[self._model].stamp if self._model else None
+        return CosineAdapter.from_pretrained(folder, stamp=stamp)
 
     def search(self, query: str, *, k: int = 10, keep_all: bool = False) -> Answer:
         """Find passages.

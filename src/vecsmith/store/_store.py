@@ -6,7 +6,7 @@ Layout of the folder::
     passages.sqlite          documents, passages, lexical index
     base/  adapted/          encoder/ (exported model) and vectors.faiss of each model
     cutoff/                  Cosine Adapter of the shipped ranking (absent if none could be fitted)
-    training_queries.json    what training asked, so that tests can be checked for overlap
+    seen_queries.json        what training and choosing asked, so that tests can leave it out
     report.html report.json checksums.json
 """
 

@@ -11,6 +11,7 @@ from ._models import weights_hash as weights_hash
 from ._openvino import OpenVinoEncoder as OpenVinoEncoder
 from ._openvino import load_encoder as load_encoder
 from ._torch import TorchEncoder as TorchEncoder
+from ._torch import kind_prompts as kind_prompts
 
 __all__ = [
     "Encoder",
@@ -20,6 +21,7 @@ __all__ = [
     "encode_in_batches",
     "export_encoder",
     "fast_precisions",
+    "kind_prompts",
     "load_encoder",
     "load_sentence_transformer",
     "quiet_hosts",

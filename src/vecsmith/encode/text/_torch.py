@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+def kind_prompts(model: "SentenceTransformer") -> tuple[str, str]:
+    """Return what a model reads before queries and before documents.
+
+    Args:
+        model: The loaded model.
+
+    Returns:
+        Prompt of queries and prompt of documents, "" for none, chosen by name as its own
+        `encode_query` and `encode_document` do.
+    """
+    prompts = model.prompts or {}
+    named = (n for n in ("document", "passage", "corpus") if n in prompts)
+    return prompts.get("query") or "", prompts.get(next(named, "")) or ""
+
+
 def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
     """Describe a model's embedding space.
 
@@ -28,7 +43,7 @@ def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
     Returns:
         The stamp.
     """
-    prompts = {key: value or "" for key, value in (model.prompts or {}).items()}
+    query_prompt, document_prompt = kind_prompts(model)
     pooling = [m for m in model if type(m).__name__ == "Pooling"]
     mode = str(pooling[0].get_config_dict()["pooling_mode"]) if pooling else "none"
     return Stamp(
@@ -36,8 +51,8 @@ def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
         weights=weights_hash(folder),
         dims=int(model.get_embedding_dimension() or 0),
         pooling=mode,
-        query_prompt=prompts.get("query", ""),
-        document_prompt=prompts.get("document", prompts.get("passage", "")),
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
         max_tokens=int(model.max_seq_length or 512),
     )
 
