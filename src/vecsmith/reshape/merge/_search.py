@@ -41,7 +41,8 @@ def greedy_soup(
     sign = 1.0 if higher_is_better else -1.0
     alone = {task: sign * float(score(ms.experts[task])) for task in ms.tasks}
     first, *others = sorted(ms.tasks, key=lambda task: -alone[task])
-    kept, best, soup = (first,), alone[first], _soup(ms, (first,))
+    kept: tuple[str, ...] = (first,)
+    best, soup = alone[first], _soup(ms, kept)
     for task in others:
         tried = _soup(ms, (*kept, task))
         value = sign * float(score(tried))
