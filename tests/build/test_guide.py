@@ -40,11 +40,13 @@ def table(tmp_path):
 BASE = {"q": [1, 0, 0], "a": [1, 0.1, 0], "b": [1, 0.4, 0], "c": [1, 0.8, 0], "d": [0, 0, 1]}
 
 
-def mined(table, guide=None, enough=9):
+def mined(table, guide=None, base=BASE, allowed=range(4)):
     pairs = [Pair("q", "a", 0, 0, "link")]
-    encoder = Known(BASE)
+    encoder = Known(base)
     index = build_vectors([encoder.encode("abcd")], 4, 3)
-    return mine_negatives(pairs, encoder, index, table, range(4), enough=enough, guide=guide)
+    return mine_negatives(
+        pairs, encoder, index, table, range(4), enough=9, allowed=allowed, guide=guide
+    )
 
 
 def guide_of(vectors, folder):
@@ -54,11 +56,14 @@ def guide_of(vectors, folder):
 def test_without_a_guide_the_base_model_leaves_out_what_is_about_as_near(table):
     # cosines of a to d with q: .995, .928, .781, 0; the limit is .945
     assert mined(table) == [1]
-    BASE_NEAR = {**BASE, "b": [1, 0.2, 0]}
-    encoder = Known(BASE_NEAR)
-    index = build_vectors([encoder.encode("abcd")], 4, 3)
-    pairs = [Pair("q", "a", 0, 0, "link")]
-    assert mine_negatives(pairs, encoder, index, table, range(4), enough=1) == [2]
+    assert mined(table, base={**BASE, "b": [1, 0.2, 0]}) == [2]
+
+
+def test_negatives_are_taken_from_the_allowed_groups_alone(table, tmp_path):
+    assert mined(table, allowed=[0, 2, 3]) == [2]
+    assert mined(table, allowed=[0]) == [-1]
+    vectors = {"q": [1, 0], "a": [1, 0.5], "b": [0, 1], "c": [0, 1], "d": [-1, 1]}
+    assert mined(table, guide_of(vectors, tmp_path / "guide"), allowed=[3]) == [3]
 
 
 def test_a_guide_strikes_out_what_it_finds_as_near_as_the_positive(table, tmp_path):
@@ -84,8 +89,7 @@ def test_a_better_guide_is_used_and_a_weaker_one_is_not(corpus, tiny, tmp_path):
     assert read_json(out / "report.json")["train"]["guide"]["used"]
 
     pairs = [Pair(f"q{i}", f"p{i}", i, i, "link") for i in range(19)]
-    settings = BuildSettings(str(corpus), str(out), tiny, guide=tiny)
-    guide, verdict = checked_guide(settings, pairs, [], tmp_path / "guide")
+    guide, verdict = checked_guide(tiny, tiny, pairs, [], tmp_path / "guide")
     assert guide is None and "too few" in verdict["reason"]
-    guide, verdict = checked_guide(settings, pairs * 2, [], tmp_path / "guide")
+    guide, verdict = checked_guide(tiny, tiny, pairs * 2, [], tmp_path / "guide")
     assert guide is None and "not clearly better" in verdict["reason"]
