@@ -99,6 +99,7 @@ def render(report: Mapping[str, Any], points: Mapping[str, Any]) -> str:
         resumed=_steps_took(report["seconds"]) > 1.01 * report["seconds"]["total"],
         citations=CITATIONS,
         date=date(str(report.get("date", ""))),
+        updated=date(str(report.get("updated", {}).get("date", ""))),
         style=markup(style),
         style_hash=_source_hash(style),
         script=markup(script),

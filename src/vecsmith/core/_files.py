@@ -197,8 +197,7 @@ def recover_dir(target: Path) -> None:
     Raises:
         StoreError: The old folder is there but cannot be renamed.
     """
-    old = _aside(target)
-    if target.exists() or not old.exists():
+    if target.exists() or not (old := _aside(target)).exists():
         return
     with _swapping(target):
         if target.exists() or not old.exists():
