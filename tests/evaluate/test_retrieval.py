@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from vecsmith.core import ConfigError
 from vecsmith.evaluate import (
     METRICS,
+    Groups,
     HeldOut,
     compare,
     document_ranks,
@@ -70,6 +71,10 @@ def test_metrics_by_hand():
     assert got["ndcg@10"] == pytest.approx(gain / (1 + 1 / math.log2(3) + 0.5))
     assert (got["mrr@10"], got["recall@10"]) == (0.5, pytest.approx(2 / 3))
     assert set(metric_values([5, 6], {5, 6}).values()) == {1.0}
+    # One that cannot be found counts among those that are right.
+    lacking = metric_values([5, 6], {5}, missing=1)
+    assert lacking["recall@10"] == 0.5 and lacking["mrr@10"] == 1.0
+    assert lacking["ndcg@10"] == naive([5, 6], {5, 99})["ndcg@10"]
     assert set(metric_values([], {5}).values()) == {0.0}
     assert set(metric_values([*range(10), 99], {99}).values()) == {0.0}
 
@@ -78,7 +83,8 @@ def test_a_document_counts_once_at_its_best_passage():
     assert document_ranks(np.array([4, 4, 2, 4, 9, 2])) == [4, 2, 9]
     assert document_ranks(np.arange(20), most=3) == [0, 1, 2]
     store = WordStore({"q": [0, 1, 2, 3]}, documents=[5, 5, 5, 6])
-    values = score_store(store, [HeldOut("q", frozenset({6}))], ["bm25"], store.documents)
+    groups = Groups(np.array(store.documents), np.array(store.documents))
+    values = score_store(store, [HeldOut("q", frozenset({6}))], ["bm25"], groups)
     assert values["bm25"]["mrr@10"] == [0.5]
 
 

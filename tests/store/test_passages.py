@@ -91,6 +91,26 @@ def test_texts_that_a_database_cannot_hold_are_made_fit(table):
         assert table.search(query, 5)[0].tolist() == [0]
 
 
+def test_what_is_made_fit_keeps_its_hash(table, tmp_path):
+    raw = prose("cat\x00dog \ud800 sun", headings=("bad \ud83d title",))
+    table.add_document(source(), raw)
+    (stored,) = table.passages()
+    assert stored.passage.headings == ("bad ? title",)
+    assert table.column("hash") == [stored.passage.hash]
+    with PassageTable(tmp_path / "copy.sqlite", write=True) as other:
+        document = source()
+        notes = [Skipped(document.path, "half of it")]
+        other.copy_document(table, document.path, document, notes, {document.path: 3})
+        assert other.column("hash") == table.column("hash")
+        assert other.skipped() == [(document.path, "half of it")]
+        assert other.dropped() == {document.path: 3}
+
+
+def test_doubles_are_known(table):
+    table.begin("x", [Skipped("b.md", "same content as a.md"), Skipped("c", "empty file")])
+    assert table.duplicates() == {"b.md": "a.md"}
+
+
 def naive_bm25(texts, query):
     docs = [text.split() for text in texts]
     mean = sum(map(len, docs)) / len(docs)
