@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +140,20 @@ class _Earlier:
         same = self.known.get(file.path) == file.sha256
         return same and self.repeated.group(file) not in self.stale
 
-    def copy(self, file: SourceFile, target: PassageTable) -> None:
-        notes = self.notes.get(file.path, [])
-        target.copy_document(self.table, file.path, file, notes, self.dropped)
+    def copy(self, files: Sequence[SourceFile], target: PassageTable) -> None:
+        with target.together():
+            for file in files:
+                notes = self.notes.get(file.path, [])
+                target.copy_document(self.table, file.path, file, notes, self.dropped)
+
+
+def _runs(files: Iterable[SourceFile], earlier: _Earlier | None) -> Iterator[list[SourceFile]]:
+    """Give files that follow one another and are to be copied together, all others alone."""
+    for copied, run in groupby(files, lambda file: earlier is not None and earlier.holds(file)):
+        if copied:
+            yield list(run)
+        else:
+            yield from ([file] for file in run)
 
 
 def _begun(path: Path) -> str | None:
@@ -188,14 +200,13 @@ def read_source(
         copied = 0
         here = {document.path for document in table.documents()}
         here.update(path for path, _ in table.skipped())
-        for file in progress(files, "reading", unit="file"):
-            if file.path in here:
+        files_left = (f for f in progress(files, "reading", unit="file") if f.path not in here)
+        for run in _runs(files_left, earlier):
+            if earlier is not None and earlier.holds(run[0]):
+                copied += len(run)
+                earlier.copy(run, table)
                 continue
-            if earlier is not None and earlier.holds(file):
-                copied += 1
-                earlier.copy(file, table)
-                continue
-            notes: list[Skipped] = []
+            (file,), notes = run, list[Skipped]()
             stream = passages_of(file, repeated, count_tokens, notes.append, max_tokens=max_tokens)
             table.add_document(file, stream, notes, repeated.dropped)
         if len(table) == 0:
