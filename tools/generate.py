@@ -33,6 +33,27 @@ def systems_table(prefix: str) -> str:
     return "\n".join(rows)
 
 
+def headline(result: dict[str, Any]) -> str:
+    """What a claim's stored result says: verdict, both sides, effect and interval."""
+    if not result:
+        return "Not measured yet."
+    low, high = result["ci95"]
+    sides = [
+        f"{sum(side['values']) / len(side['values']):.4f} with {side['name']}"
+        for side in (result["baseline"], result["system"])
+    ]
+    kind, sign = ("Ratio", "") if result["effect_kind"] == "ratio" else ("Difference", "+")
+    effect, low_text, high_text = (f"{value:{sign}.4f}" for value in (result["effect"], low, high))
+    notes = "".join(f"\nNote: {note}." for note in result.get("notes", []))
+    return (
+        f"**The claim {'holds' if result['holds'] else 'does not hold'}.** "
+        f"Metric: {result['metric']}. {sides[0]}; {sides[1]}.\n"
+        f"**{kind} {effect}, 95% interval {low_text} to {high_text}**, "
+        f"{len(result['system']['values'])} seeds.\n"
+        f"Measured on {result['date']} in {result['seconds']:.0f} s ({result['hardware']}).{notes}"
+    )
+
+
 def measured() -> str:
     """Tables of what the benchmarks measured, with targets."""
     rows = [
@@ -78,14 +99,16 @@ def measured() -> str:
     return "\n".join(rows)
 
 
-def _result(name: str) -> dict[str, Any]:
-    path = ROOT / "docs" / "benchmarks" / f"{name}.json"
+def _result(name: str, folder: str = "benchmarks") -> dict[str, Any]:
+    path = ROOT / "docs" / folder / f"{name}.json"
     return read_json(path) if path.exists() else {}
 
 
 def filled(text: str, name: str, content: str) -> str:
     """Replace what stands between the marks of a generated part."""
     begin, end = BEGIN.format(name), END.format(name)
+    if not 0 <= text.find(begin) < text.find(end):
+        raise ValueError(f"the text should hold the marks {begin!r} and {end!r}; put them in")
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     return f"{before}{begin}\n{content}\n{end}{after}"
@@ -101,7 +124,12 @@ def wanted() -> dict[Path, str]:
     index = "# Systems\n\n" + systems_table("systems/") + "\n"
     readme_text = filled(readme.read_text("utf-8"), "systems", systems_table("docs/systems/"))
     readme_text = filled(readme_text, "measured", measured())
+    pages = {slug: ROOT / "docs" / "systems" / f"{slug}.md" for slug in SYSTEMS}
     return {
+        **{
+            page: filled(page.read_text("utf-8"), "headline", headline(_result(slug, "claims")))
+            for slug, page in pages.items()
+        },
         readme: readme_text,
         ROOT / "docs" / "claims.md": claims,
         ROOT / "docs" / "systems.md": index,

@@ -70,7 +70,7 @@ def full_report():
         "skipped": [["x.bin", "not text"], ["y.bin", "not text"], ["z.pdf", "encrypted"]],
         "pairs": {"unit": "document", "pairs": {"heading": 2500, "link": 500}, "probe": 40,
                   "queries": {"validation": {"heading": 30}, "test": {"heading": 31}},
-                  "masked_passages": 61},
+                  "masked_passages": 61, "left_out": ["line 3: is no JSON"]},
         "backend": {"precision": "bf16",
                     "measured": {"f32": {"texts_per_second": 30.0, "ndcg@10": 0.5}}},
         "train": {"trained": True, "plan": {"steps": 4}, "steps": 4, "best_step": 2,
@@ -88,9 +88,12 @@ def full_report():
             "fusions": {"base_hybrid": fusion, "adapted_hybrid": fusion},
             "grids": {"base_hybrid": grid, "adapted_hybrid": grid},
             "cutoff": {"tau": 0.35, "target": "recall 0.95", "family": "quadratic", "lists": 72,
-                       "curve": curve},
+                       "test": {"precision": 0.25, "recall": 0.875, "per_query": 2.5,
+                                "silent": 0.03125, "told": 0.625, "curve": curve}},
             "test": {"queries": 31, "shipped": "adapted_hybrid", "rankings": scores,
                      "best_untouched": "base_hybrid", "against_best_untouched": against,
+                     "by_view": {"as shipped": dict.fromkeys(RANKINGS, 0.7654)},
+                     "by_origin": {"heading": {"queries": 29, **dict.fromkeys(RANKINGS, 0.3210)}},
                      "latency_ms": {n: {"median": 5.0, "p95": 9.0} for n in RANKINGS}},
         },
         "shipped": "adapted_hybrid",
@@ -178,7 +181,8 @@ def test_a_full_page_has_every_section_and_figure(index):
     for words in ("it is significantly ahead", "A gain: +0.100 nDCG@10", "p < 0.001", "12,345",
                   "λ = 0.750", "not text: 2", "encrypted: 1", "9 repeated blocks", "some/model",
                   "feed", "2 January 2026, 03:04 UTC", "1 min 15 s", "2.2 GiB", "GISTEmbed",
-                  "Model Merging", "Relevance Filtering", "Matryoshka"):  # fmt: skip
+                  "Model Merging", "Relevance Filtering", "Matryoshka", "87.5%", "3.1%", "62.5%",
+                  "all, as shipped", "0.765", "headings", "0.321", "line 3: is no JSON"):  # fmt: skip
         assert words in page.text, words
     assert page.tags.count("svg") == 3 + 2 + 2 + 2 + 1 + 1
     labelled = [v for tag, name, v in page.attributes if tag == "svg" and name == "aria-label"]

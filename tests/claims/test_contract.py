@@ -28,6 +28,7 @@ KEYS = {
     "effect",
     "ci95",
     "holds",
+    "notes",
     "quick",
     "seconds",
     "peak_memory_mb",
@@ -154,6 +155,32 @@ def test_quick_judges_nothing(install) -> None:
     assert [quick for _, quick, _ in calls] == [True, True]
     assert result["ci95"][0] > 0
     assert result["quick"] is True and result["holds"] is False
+    assert run_claim(SLUG, seeds=3, quick=True)["notes"] == ["a quick run judges nothing"]
+
+
+@pytest.mark.parametrize(("seeds", "holds"), [(2, False), (3, True)])
+def test_two_seeds_judge_nothing(install, seeds: int, holds: bool) -> None:
+    install(items(0.3))
+    result = run_claim(SLUG, seeds=seeds)
+    assert result["ci95"][0] > 0
+    assert result["holds"] is holds
+    assert [note.partition(";")[0] for note in result["notes"]] == ([] if holds else ["2 seeds"])
+
+
+@pytest.mark.parametrize("rounding", [0.0, 1e-16])
+def test_equal_effects_are_no_certainty(install, rounding: float) -> None:
+    install(lambda seed: Measurement(0.25, 0.5 + rounding * seed))
+    result = run_claim(SLUG, seeds=3)
+    assert result["effect"] == pytest.approx(0.25) and result["ci95"] == pytest.approx([0.25, 0.25])
+    assert result["holds"] is False
+    assert len(result["notes"]) == 1 and "no width" in result["notes"][0]
+
+
+def test_equal_seeds_leave_the_chance_of_the_items(install) -> None:
+    install(lambda seed: items(0.3)(0))
+    result = run_claim(SLUG, seeds=3)
+    assert result["ci95"][0] < result["effect"] < result["ci95"][1]
+    assert result["holds"] is True and result["notes"] == []
 
 
 def test_extra_is_averaged_over_the_seeds_that_have_it(install) -> None:

@@ -24,7 +24,6 @@ from vecsmith.core import (
     StoreError,
     fit,
 )
-from vecsmith.core._batches import BatchStream
 from vecsmith.core._checkpoint import load_tree, save_tree
 
 KILLED = textwrap.dedent(
@@ -239,13 +238,13 @@ def test_budget_can_be_extended_with_the_checkpoint(tmp_path: Path) -> None:
 def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     budget, options = Budget(steps=3), FitOptions(cpu=True)
     fit(linear(), loss, data(), budget=budget, options=options, checkpoint=tmp_path)
-    with pytest.raises(ConfigError, match=r"other options \(lr\)"):
+    with pytest.raises(ConfigError, match=r"other options \(seed\)"):
         fit(
             linear(),
             loss,
             data(),
             budget=budget,
-            options=FitOptions(lr=0.5, cpu=True),
+            options=FitOptions(lr=0.5, seed=1, cpu=True),
             checkpoint=tmp_path,
         )
     with pytest.raises(ModelError, match="another model"):
@@ -258,63 +257,107 @@ def test_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         fit(linear(), loss, data(), budget=budget, options=options, checkpoint=tmp_path)
 
 
-def test_checkpoint_write_that_fails_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    save_tree(tmp_path / "x.safetensors", {"a": 1})
+def test_best_weights_of_another_run_are_never_taken(tmp_path: Path) -> None:
+    def stale(step: int) -> None:
+        save_tree(tmp_path / f"best-{step}.safetensors", dict(linear(9).state_dict()))
 
-    def full(*args: object, **kwargs: object) -> None:
-        raise OSError(28, "No space left on device")
+    def run(steps: int, step: object = loss) -> tuple[nn.Module, list[torch.Tensor]]:
+        model, taken = linear(), []
 
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StoreError, match="No space left"):
-        save_tree(tmp_path / "x.safetensors", {"a": 2})
-    monkeypatch.undo()
-    assert load_tree(tmp_path / "x.safetensors") == {"a": 1}
-    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+        def validate(model: nn.Module) -> float:
+            taken.append(weights(model).clone())
+            return -float(steps)
+
+        options = FitOptions(lr=0.05, validate_every=3, checkpoint_every=100, **CONSTANT)
+        budget = Budget(steps=steps)
+        result = fit(
+            model,
+            step,
+            data(),
+            budget=budget,
+            options=options,
+            validate=validate,
+            checkpoint=tmp_path,
+        )
+        assert result.best_step == steps
+        return model, taken
+
+    def broken(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    # left by a run that was killed before its first state
+    stale(3)
+    stale(7)
+    with pytest.raises(KeyboardInterrupt):
+        run(3, broken)
+    assert list(tmp_path.iterdir()) == []
+    stale(3)
+    model, taken = run(3)
+    assert torch.equal(weights(model), taken[-1])
+    # left by a run that was killed between the best weights and the state that names them
+    stale(4)
+    model, taken = run(4)
+    assert torch.equal(weights(model), taken[-1])
+    again = linear(2)
+    fit(
+        again,
+        None,
+        data(),
+        budget=Budget(steps=4),
+        checkpoint=tmp_path,
+        options=FitOptions(lr=0.05, validate_every=3, **CONSTANT),
+    )
+    assert torch.equal(weights(again), taken[-1])
 
 
-def test_tree_round_trip(tmp_path: Path) -> None:
-    tied = torch.arange(6.0).reshape(2, 3)
-    tree = {
-        "tied": [tied, tied, tied.T],
-        1: (None, True, 2.5, "ä", float("nan")),
-        "array": np.arange(3, dtype=np.uint32).astype(np.int64),
-        "half": torch.ones(2, dtype=torch.bfloat16),
-        "empty": {},
-        "random": random.getstate(),
-    }
-    save_tree(tmp_path / "t.safetensors", tree)
-    back = load_tree(tmp_path / "t.safetensors")
-    assert list(back) == list(tree)
-    assert all(torch.equal(a, b) for a, b in zip(back["tied"], tree["tied"], strict=True))
-    assert back[1][:4] == tree[1][:4] and np.isnan(back[1][4])
-    assert (back["array"] == tree["array"]).all() and back["half"].dtype == torch.bfloat16
-    assert back["empty"] == {} and back["random"] == tree["random"]
-    with pytest.raises(StoreError, match="got set"):
-        save_tree(tmp_path / "t.safetensors", {"bad": {1}})
+def explode(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    """Return a finite loss; the gradient of the root at 0 is not."""
+    return loss(model, batch) + (model.bias * 0.0).sum().sqrt()
 
 
-def test_stream_with_workers_seeks_to_the_same_batches() -> None:
-    rows = TensorDataset(torch.arange(20))
+@pytest.mark.parametrize("kind", ["loss", "weights"])
+def test_nan_never_takes_the_place_of_a_good_checkpoint(tmp_path: Path, kind: str) -> None:
+    calls = 0
 
-    def stream(workers: int) -> BatchStream:
-        loader = DataLoader(rows, batch_size=3, shuffle=True, num_workers=workers)
-        return BatchStream(loader, seed=2)
+    def step(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if kind == "weights":
+            return explode(model, batch) if calls == 8 else loss(model, batch)
+        return loss(model, batch) * (float("nan") if calls > 4 else 1.0)
 
-    plain = stream(0)
-    batches = [plain.next()[0].tolist() for _ in range(10)]
-    # the order is drawn by the main process, whatever the number of workers
-    position = None
-    first = stream(1)
-    for index in range(10):
-        if index == 9:
-            position = first.position()
-        assert first.next()[0].tolist() == batches[index]
-    later = stream(0)
-    later.seek(position)
-    assert later.next()[0].tolist() == batches[9]
-    assert sorted(n for batch in batches[:7] for n in batch) == list(range(20))
+    def run(step: object, **changed: object) -> int:
+        options = FitOptions(checkpoint_every=4, log_every=10, **{**CONSTANT, **changed})
+        budget = Budget(steps=12)
+        return fit(
+            linear(), step, data(), budget=budget, options=options, checkpoint=tmp_path
+        ).steps
+
+    with pytest.raises(ModelError, match=f"{kind} became nan at step 8; use a lower lr"):
+        run(step, lr=0.1)
+    tree = load_tree(tmp_path / "state.safetensors")
+    assert tree["run"]["step"] == 4
+    assert all(value.isfinite().all() for value in tree["model"].values())
+    # what the error advises is taken, and told
+    with pytest.warns(UserWarning, match=r"at step 4 with lr 0\.01 after 0\.1, warmup 0\.5 after"):
+        assert run(loss, lr=0.01, warmup=0.5) == 12
+
+
+def test_checkpoint_of_more_processes_is_refused(tmp_path: Path) -> None:
+    def run() -> None:
+        options = FitOptions(cpu=True)
+        fit(linear(), loss, data(), budget=Budget(steps=3), options=options, checkpoint=tmp_path)
+
+    run()
+    state = tmp_path / "state.safetensors"
+    tree = load_tree(state)
+    save_tree(state, {**tree, "world": 2})
+    with pytest.raises(ConfigError, match=r"by 2 process\(es\).* now there are 1; start as many"):
+        run()
+    del tree["world"]
+    save_tree(state, tree)
+    with pytest.raises(StoreError, match="earlier version"):
+        run()
 
 
 TWO = textwrap.dedent(
@@ -323,19 +366,34 @@ TWO = textwrap.dedent(
     import torch
     import torch.distributed as dist
     from safetensors.torch import save_file
-    from vecsmith.core import Budget, FitOptions, fit
+    from vecsmith.core import Budget, FitOptions, ModelError, fit
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = torch.nn.Linear(3, 1)
     batches = list(torch.randn(8, 4, 3, generator=torch.Generator().manual_seed(7)))
 
-    def step(model, batch):
-        return ((model(batch) - batch.sum(1, keepdim=True)) ** 2).mean()
+    accumulate, mode, folder = int(sys.argv[1]), sys.argv[3], sys.argv[4]
+    calls = 0
 
-    accumulate = int(sys.argv[1])
-    options = FitOptions(lr=0.1, accumulate=accumulate, cpu=True, schedule="constant", warmup=0.0)
-    fit(model, step, batches, budget=Budget(steps=6), options=options)
+    def step(model, batch):
+        global calls
+        calls += 1
+        loss = ((model(batch) - batch.sum(1, keepdim=True)) ** 2).mean()
+        if mode == "nan" and calls == 4 and dist.get_rank() == 1:
+            # of one process alone, and not in its gradient
+            loss = loss + float("nan")
+        return loss
+
+    options = FitOptions(lr=0.1, accumulate=accumulate, cpu=True, schedule="constant", warmup=0.0,
+                         checkpoint_every=2)
+    try:
+        fit(model, step, batches, budget=Budget(steps=6), options=options,
+            checkpoint=None if folder == "none" else folder)
+    except ModelError as error:
+        # one write, or the lines of two processes could mix
+        print(f"rank {dist.get_rank()}: {error}\\n", end="", flush=True)
+        dist.barrier()
     if not dist.is_initialized() or dist.get_rank() == 0:
         save_file(model.state_dict(), sys.argv[2])
     if dist.is_initialized():
@@ -344,31 +402,48 @@ TWO = textwrap.dedent(
 )
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(tmp_path: Path) -> None:
+def run_two(
+    tmp_path: Path, processes: int, accumulate: int, mode: str = "plain", folder: str = "none"
+) -> subprocess.CompletedProcess[str]:
     script = tmp_path / "two.py"
     script.write_text(TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
-    command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
-    environment = {**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    two = subprocess.run(
-        [*command, str(script), "1", str(tmp_path / "two.safetensors")],
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", f"--nproc-per-node={processes}"]
+        command += ["--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0"]
+    saved = tmp_path / f"{processes}.safetensors"
+    return subprocess.run(
+        [*command, str(script), str(accumulate), str(saved), mode, folder],
         capture_output=True,
         text=True,
         check=False,
-        env=environment,
+        timeout=120,
+        env={**os.environ, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
     )
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one_and_do_not_go_on_as_one(tmp_path: Path) -> None:
+    folder = str(tmp_path / "checkpoint")
+    two = run_two(tmp_path, 2, 1, folder=folder)
     assert two.returncode == 0, two.stderr[-2000:]
-    one = subprocess.run(
-        [sys.executable, str(script), "2", str(tmp_path / "one.safetensors")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    one = run_two(tmp_path, 1, 2)
     assert one.returncode == 0, one.stderr[-2000:]
-    a = load_file(tmp_path / "one.safetensors")
-    b = load_file(tmp_path / "two.safetensors")
+    a, b = (load_file(tmp_path / f"{processes}.safetensors") for processes in (1, 2))
     torch.testing.assert_close(a, b)
+    alone = run_two(tmp_path, 1, 1, folder=folder)
+    assert alone.returncode == 1
+    assert "by 2 process(es), which share the batches, and now there are 1" in alone.stderr
+
+
+@pytest.mark.slow
+def test_nan_of_one_process_stops_all(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    two = run_two(tmp_path, 2, 1, "nan", str(folder))
+    assert two.returncode == 0, two.stderr[-2000:]
+    for rank in range(2):
+        assert f"rank {rank}: the loss became nan at step 4" in two.stdout
+    assert load_tree(folder / "state.safetensors")["run"]["step"] == 2
 
 
 @pytest.mark.parametrize(

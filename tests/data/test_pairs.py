@@ -32,8 +32,9 @@ def passage(**changes):
     return Passage(**(values | changes))
 
 
-def pairs(seed=0, **changes):
-    return list(structure_pairs(7, 3, passage(**changes), np.random.default_rng(seed)))
+def pairs(seed=0, whole_share=0.0, **changes):
+    rng = np.random.default_rng(seed)
+    return list(structure_pairs(7, 3, passage(**changes), rng, whole_share=whole_share))
 
 
 def to_the_letter(query, text):
@@ -54,6 +55,20 @@ def test_no_query_is_left_in_its_own_positive(headings, text, summary, kind, see
         assert not to_the_letter(pair.query, pair.positive), pair
         assert (pair.row, pair.group) == (7, 3)
         assert pair.kind in ("heading", "summary", "crop")
+
+
+def test_a_share_of_headings_and_docstrings_stays_in_its_passage():
+    text = " ".join(["Close the valve with the wrench that came with it."] * 9)
+    made = {"headings": ("Closing valves",), "text": text, "summary": "How to close one. Then go."}
+    for pair in pairs(whole_share=1.0, **made):
+        assert (pair.positive == passage(**made).content) == (pair.kind != "crop")
+    whole = [
+        pair.positive == passage(**made).content
+        for seed in range(200)
+        for pair in pairs(seed, whole_share=0.5, **made)
+        if pair.kind != "crop"
+    ]
+    assert len(whole) == 400 and 160 < sum(whole) < 240
 
 
 def test_headings_by_hand():

@@ -83,9 +83,20 @@ def test_a_document_counts_once_at_its_best_passage():
     assert document_ranks(np.array([4, 4, 2, 4, 9, 2])) == [4, 2, 9]
     assert document_ranks(np.arange(20), most=3) == [0, 1, 2]
     store = WordStore({"q": [0, 1, 2, 3]}, documents=[5, 5, 5, 6])
-    groups = Groups(np.array(store.documents), np.array(store.documents))
+    documents = np.array(store.documents)
+    groups = Groups(structure=np.arange(4), document=documents)
     values = score_store(store, [HeldOut("q", frozenset({6}))], ["bm25"], groups)
     assert values["bm25"]["mrr@10"] == [0.5]
+    # What was made from structure means sections, here the passages themselves.
+    made = HeldOut("q", frozenset({3}), "heading")
+    assert score_store(store, [made], ["bm25"], groups)["bm25"]["mrr@10"] == [0.25]
+
+
+def test_an_interval_alone_is_no_verdict_on_few_queries():
+    # Four of four ahead: the interval excludes 0, the permutation test cannot (p = 2 / 2^4).
+    found = compare([0.5, 0.6, 0.7, 0.8], [0.4, 0.4, 0.6, 0.6])
+    assert found["ci95"][0] > 0 and found["p"] == 0.125
+    assert found["verdict"] == "not distinguishable"
 
 
 def test_an_index_is_scored_and_compared_with_itself():

@@ -186,12 +186,12 @@ def test_the_words_of_a_passage_can_be_changed_again_and_again(words):
     table, texts = words
     before = table.search("box map", 10)
     for content in ("owl", "elk owl", "ant"):
-        table.replace_content(9, content)
+        table.replace_contents({9: content})
         assert table.search(content, 5)[0].tolist() == [9]
         assert 9 not in table.search("box", 10)[0]
     assert len(table.search("owl elk", 5)[0]) == 0
     assert next(table.passages(9)).passage.text == texts[9]
-    table.replace_content(9, texts[9])
+    table.replace_contents({9: texts[9]})
     for old, new in zip(before, table.search("box map", 10), strict=True):
         np.testing.assert_allclose(old, new)
     table.db.execute("INSERT INTO lexicon (lexicon) VALUES ('integrity-check')")

@@ -16,7 +16,7 @@ of training.
 import json
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,8 @@ MOST_PAIRS = 40_000
 WEIGHTS = {"pairs": 4.0, "link": 1.0, "summary": 1.0, "heading": 1.0, "crop": 0.3, "neighbour": 0.2}
 LEAST_WATCHED = 20
 _MOST_TARGETS = 3
+# Of more passages than this a share of the groups is looked at, which bounds memory.
+MOST_PASSAGES = 100_000
 # Passages among which the one of a document that answers a user's query is looked for.
 _LOOKED_AT = 2000
 
@@ -145,12 +147,17 @@ def side_of(name: str, seed: int) -> str:
     Returns:
         "train", "probe", "watch", "validation" or "test".
     """
-    point = zlib.crc32(f"{seed}\x00{name}".encode("utf-8", "surrogateescape")) / 2**32
+    point = _point(f"{seed}\x00{name}")
     for side, share in SHARES.items():
         if point < share:
             return side
         point -= share
     return "train"
+
+
+def _point(name: str) -> float:
+    """Place a name between 0 and 1, by its hash."""
+    return zlib.crc32(name.encode("utf-8", "surrogateescape")) / 2**32
 
 
 def make_split(table: PassageTable, *, seed: int, pairs_file: str | None, source: str) -> Split:
@@ -165,13 +172,13 @@ def make_split(table: PassageTable, *, seed: int, pairs_file: str | None, source
     Returns:
         The split.
     """
-    maker = _Maker(table, seed)
-    return maker.split(pairs_file, source)
+    return _Maker(table, seed).split(pairs_file, source)
 
 
 class _Maker:
     def __init__(self, table: PassageTable, seed: int) -> None:
         self.table, self.seed = table, seed
+        self.share = MOST_PASSAGES / max(1, len(table))
         self.ids = table.document_ids()
         self.unit = "document" if len(self.ids) >= FEW_DOCUMENTS else "section"
         self.rng = numpy_generator(seed, "pairs")
@@ -182,12 +189,23 @@ class _Maker:
         self.given: dict[str, set[int]] = {}
         self.notes: list[str] = []
 
+    def passages(self) -> Iterator[StoredPassage]:
+        """Passages of the groups that are looked at; documents of the user's pairs always are."""
+        asked_for = set().union(*self.given.values())
+        for stored in self.table.passages():
+            if (
+                self.share >= 1
+                or stored.group in asked_for
+                or _point(f"{self.seed}\x00drawn\x00{self.group(stored)}") < self.share
+            ):
+                yield stored
+
     def group(self, stored: StoredPassage) -> int:
         return stored.group if self.unit == "document" else stored.section
 
     def survey(self) -> None:
         """First pass: sides of groups, places of anchors, headings that several groups share."""
-        for stored in self.table.passages():
+        for stored in self.passages():
             group, passage = self.group(stored), stored.passage
             if group not in self.side:
                 name = passage.document
@@ -201,20 +219,20 @@ class _Maker:
 
     def structure(self) -> None:
         """Second pass: pairs of every passage."""
-        for stored in self.table.passages():
+        for stored in self.passages():
             group = self.group(stored)
             for pair in structure_pairs(stored.row, group, stored.passage, self.rng):
                 rare = len(self.headings.get(pair.query.lower(), ())) <= _MOST_TARGETS
                 if rare or pair.kind not in ("heading",):
                     self.made[pair.kind].append(pair)
-        rows = ((s.row, self.group(s), s.passage) for s in self.table.passages())
+        rows = ((s.row, self.group(s), s.passage) for s in self.passages())
         self.made["neighbour"] = list(neighbour_pairs(rows))
 
     def links(self) -> None:
         """Link words -> the passage that the link points to, links within a group left out."""
         targets: dict[str, set[tuple[int, int]]] = defaultdict(set)
         spelling: dict[str, str] = {}
-        for stored in self.table.passages():
+        for stored in self.passages():
             for link in stored.passage.links:
                 place = self.anchors.get((link.target, link.fragment)) or self.anchors.get(
                     (link.target, "")
@@ -230,30 +248,31 @@ class _Maker:
             for row, group in sorted(places):
                 self.made["link"].append(Pair(spelling[key], "", row, group, "link"))
 
-    def own(self, path: str, source: str) -> None:
+    def own(self) -> None:
         """The user's own pairs: a query with the best passage of each of its documents."""
-        queries = read_queries(path, self.ids, skipped=self.notes.append, source=source)
         documents = self.table.column("document")
         groups = documents if self.unit == "document" else self.table.column("section")
         first: dict[int, int] = {}
         for row, document in enumerate(documents):
             first.setdefault(document, row)
-        for query in queries:
-            self.given.setdefault(query.text, set()).update(query.relevant)
-            best = {document: first[document] for document in query.relevant}
-            near, _ = self.table.search(query.text, _LOOKED_AT)
+        for text, relevant in self.given.items():
+            best = {document: first[document] for document in relevant}
+            near, _ = self.table.search(text, _LOOKED_AT)
             for row in reversed(near.tolist()):
                 if documents[row] in best:
                     best[documents[row]] = row
             for row in sorted(best.values()):
-                self.made["pairs"].append(Pair(query.text, "", row, groups[row], "pairs"))
+                self.made["pairs"].append(Pair(text, "", row, groups[row], "pairs"))
 
     def split(self, pairs_file: str | None, source: str) -> Split:
+        if pairs_file is not None:
+            note = self.notes.append
+            for query in read_queries(pairs_file, self.ids, skipped=note, source=source):
+                self.given.setdefault(query.text, set()).update(query.relevant)
         self.survey()
         self.structure()
         self.links()
-        if pairs_file is not None:
-            self.own(pairs_file, source)
+        self.own()
         queries = {side: self.queries(side) for side in ("validation", "test")}
         asked = {q.text.lower() for part in queries.values() for q in part}
         # A query with any target outside of train is left out of training altogether.
@@ -278,7 +297,7 @@ class _Maker:
         """Draw pairs of one side, kinds in the proportion of `WEIGHTS`, and shuffle them."""
         rng = numpy_generator(self.seed, "sample", side)
         drawn: list[Pair] = []
-        total = sum(WEIGHTS[kind] for kind, pairs in self.made.items() if pairs)
+        total = sum(WEIGHTS[kind] for kind, pairs in self.made.items() if pairs) or 1.0
         for kind in sorted(self.made):
             here = [
                 pair

@@ -69,12 +69,13 @@ def judge_store(
     Returns:
         An open store without fusions.
     """
-    work.mkdir(parents=True, exist_ok=True)
+    # A copy that was killed while it was changed leaves a journal that would undo the new one.
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     copy = work / "passages.sqlite"
     shutil.copyfile(table, copy)
     with PassageTable(copy, write=True) as changed:
-        for row, content in masked.items():
-            changed.replace_content(row, content)
+        changed.replace_contents(masked)
         changed.finish()
         count = len(changed)
     rows = np.array(sorted(masked), dtype=np.int64)

@@ -27,6 +27,12 @@ RANKING_NAMES = {
     "adapted": "adapted model",
     "adapted_hybrid": "adapted model + words",
 }
+ORIGINS = {
+    "heading": "headings",
+    "link": "words of links",
+    "pairs": "given",
+    "summary": "docstrings and summaries",
+}
 _UNTOUCHED = ("bm25", "base", "base_hybrid")
 CITATIONS = (
     "A. V. Solatorio: GISTEmbed: Guided In-sample Selection of Training Negatives for Text "
@@ -94,6 +100,7 @@ def render(report: Mapping[str, Any], points: Mapping[str, Any]) -> str:
         metrics=METRICS,
         verdict=verdict(report),
         table=ranking_table(report),
+        breakdown=breakdown(report),
         skipped=group_skipped(report.get("skipped", [])),
         boilerplate=boilerplate(report),
         resumed=_steps_took(report["seconds"]) > 1.01 * report["seconds"]["total"],
@@ -275,6 +282,27 @@ def ranking_table(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def breakdown(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """List nDCG@10 by copy of the index and by origin of the queries.
+
+    Args:
+        report: Content of ``report.json``.
+
+    Returns:
+        "name", "queries" and "means" (one a ranking) of each part.
+    """
+    test = report["judge"]["test"]
+    rankings = list(test["rankings"])
+    rows = [
+        {"name": f"all, {name}", "queries": test["queries"], "means": [means[n] for n in rankings]}
+        for name, means in test.get("by_view", {}).items()
+    ]
+    for origin, part in test.get("by_origin", {}).items():
+        means = [part[name] for name in rankings]
+        rows.append({"name": ORIGINS[origin], "queries": part["queries"], "means": means})
+    return rows
+
+
 def group_skipped(skipped: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
     """Group what was left out by reason.
 
@@ -361,7 +389,7 @@ def _training_charts(train: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _cutoff_charts(cutoff: Mapping[str, Any]) -> list[dict[str, str]]:
-    curve = cutoff.get("curve")
+    curve = cutoff.get("test", {}).get("curve")
     if not curve:
         return []
     tau = cutoff["tau"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from vecsmith.core import (
     ConfigError,
+    Interval,
     did_you_mean,
     hardware,
     peak_memory_mb,
@@ -24,6 +25,10 @@ from vecsmith.core import (
 )
 
 PACKAGES = ("vecsmith", "torch", "transformers", "sentence-transformers", "numpy")
+# two may agree by luck
+SEEDS_TO_HOLD = 3
+# an interval narrower than this part of its effect is rounding error, not a measurement
+NO_WIDTH = 1e-9
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,12 @@ def run_claim(slug: str, *, seeds: int = 3, quick: bool = False) -> dict[str, An
 
     Args:
         slug: Name of the system.
-        seeds: How many seeds (0, 1, …); at least 2, for an interval.
+        seeds: How many seeds (0, 1, …); at least 2, for an interval, and 3 for a judgement.
         quick: A run of seconds that shows that everything works and judges nothing.
 
     Returns:
-        The result as `docs/claims/SLUG.json` stores it; with `quick`, "holds" is False and
-        "quick" is True.
+        The result as `docs/claims/SLUG.json` stores it. "holds" is False with `quick`, with fewer
+        than 3 seeds, and where the interval has no width; "notes" then says so.
 
     Raises:
         ConfigError: Unknown system, or fewer than two seeds.
@@ -144,13 +149,29 @@ def _mean_extra(measured: list[Measurement]) -> dict[str, float]:
     }
 
 
+def _doubts(effect: Interval, *, seeds: int, quick: bool) -> list[str]:
+    """Why a result judges nothing, whatever its interval says."""
+    found = []
+    if quick:
+        found.append("a quick run judges nothing")
+    if seeds < SEEDS_TO_HOLD:
+        found.append(f"{seeds} seeds; a judgement needs at least {SEEDS_TO_HOLD}")
+    if effect.high - effect.low <= NO_WIDTH * abs(effect.mean):
+        found.append(
+            "every seed and item gave the same effect, so that chance was not measured and the "
+            "interval has no width; does the measurement use its seed?"
+        )
+    return found
+
+
 def _result(
     claim: Claim, measured: list[Measurement], *, quick: bool, seconds: float
 ) -> dict[str, Any]:
     system, baseline = zip(*map(_values, measured), strict=True)
     effect = seeds_and_items_interval(system, baseline, kind=claim.effect_kind)
     neutral = 1.0 if claim.effect_kind == "ratio" else 0.0
-    holds = effect.excludes(neutral, higher_is_better=claim.higher_is_better)
+    notes = _doubts(effect, seeds=len(measured), quick=quick)
+    holds = effect.excludes(neutral, higher_is_better=claim.higher_is_better) and not notes
     return {
         "slug": claim.slug,
         "claim": claim.claim,
@@ -165,7 +186,8 @@ def _result(
         "extra_by_seed": [m.extra for m in measured],
         "effect": effect.mean,
         "ci95": [effect.low, effect.high],
-        "holds": bool(holds and not quick),
+        "holds": holds,
+        "notes": notes,
         "quick": quick,
         "seconds": round(seconds, 1),
         "peak_memory_mb": round(peak_memory_mb(), 1),

@@ -72,11 +72,39 @@ def gloss_tasks(seed: int, *, quick: bool = False) -> GlossTasks:
     )
 
 
+def overlaps(tasks: GlossTasks) -> dict[str, float]:
+    """Count what the parts share, so that a leak into the test would show.
+
+    Args:
+        tasks: From `gloss_tasks`.
+
+    Returns:
+        Number of probe definitions; and for "probe" and for "train" (either task's), how many of
+        the test's distinct definitions, words (answers of the lemma task) and kinds (answers of
+        the hypernym task) stand there too. Kinds are shared by nature: many words are of one kind.
+    """
+    parts = {"probe": tasks.probe, "train": np.concatenate(list(tasks.train.values()))}
+
+    def texts(numbers: NDArray[np.int64]) -> dict[str, set[str]]:
+        return {
+            "definitions": {tasks.glosses[i] for i in numbers},
+            "words": {tasks.pool[i] for i in tasks.answers["lemma"][numbers]},
+            "kinds": {tasks.pool[i] for i in tasks.answers["hypernym"][numbers]},
+        }
+
+    figures, test = {"probe definitions": float(len(tasks.probe))}, texts(tasks.test)
+    for part, numbers in parts.items():
+        for name, found in texts(numbers).items():
+            figures[f"overlap of {part} and test, {name}"] = float(len(found & test[name]))
+    return figures
+
+
 @functools.lru_cache(maxsize=1)
 def _definitions(count: int) -> tuple[list[str], list[str], list[str]]:
     from vecsmith.data.samples import load_wordnet
 
-    nouns = load_wordnet()
+    # read whole: walking the columns of a `datasets.Dataset` takes seconds
+    nouns = load_wordnet()[:]
     names = dict(zip(nouns["id"], (lemmas[0] for lemmas in nouns["lemmas"]), strict=True))
     rows, seen = [], set()
     columns = zip(nouns["gloss"], nouns["lemmas"], nouns["hypernyms"], strict=True)

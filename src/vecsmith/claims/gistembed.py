@@ -11,7 +11,7 @@ are relevant among all forms of the 400.
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -238,17 +238,41 @@ def precisions_of(vectors: NDArray[np.float32], world: World) -> NDArray[np.floa
     return np.asarray((precision * hits).sum(axis=1) / hits.sum(axis=1))
 
 
-def struck_out(batches: list[Batch], guide: Any, margin: float) -> tuple[float, float]:
+def term_parts(precisions: NDArray[np.float64], world: World) -> NDArray[np.float64]:
+    """Turn average precisions of forms into one number a term, of the same mean.
+
+    The forms of a term are relevant to each other, so that their precisions go up and down
+    together: the term, not the form, is what chance draws. MAP over forms is a ratio of two sums
+    over terms, and these are its first-order parts: MAP + (sum of the term - MAP x its forms) /
+    mean number of forms.
+
+    Args:
+        precisions: Shape (forms,), term by term.
+        world: Forms and split.
+
+    Returns:
+        Shape (terms,).
+    """
+    sizes = np.array([len(world.forms[term]) for term in world.test])
+    sums = np.add.reduceat(precisions, np.cumsum(sizes) - sizes)
+    mean = precisions.mean()
+    return np.asarray(mean + (sums - mean * sizes) / sizes.mean())
+
+
+def struck_out(
+    batches: list[Batch], keys: list[Any], guide: Any, margins: Sequence[float]
+) -> list[tuple[float, float]]:
     """Compare what a guide strikes out with what was planted.
 
     Args:
         batches: Batches without wrong positives.
-        guide: A `GuideCache`.
-        margin: Margin of the filter.
+        keys: Text keys of each batch, from `tokenised`.
+        guide: A `GuideCache` that holds all their texts, without prompts.
+        margins: Margins of the filter.
 
     Returns:
-        Share of planted false negatives struck out (nan without any), and share of true negatives
-        struck out, over the blocks qp, qq and pp.
+        For each margin the share of planted false negatives struck out (nan without any), and the
+        share of true negatives struck out, over the blocks qp, qq and pp.
     """
     import torch
 
@@ -260,23 +284,28 @@ def struck_out(batches: list[Batch], guide: Any, margin: float) -> tuple[float, 
     )
     from vecsmith.train.contrastive._core import Columns, Rows
 
-    counts = np.zeros(4)
-    for batch in batches:
-        labels = guide.labels({"query": batch.queries, "positive": batch.positives})
-        query, positive = guide.lookup(torch.from_numpy(labels))
+    # margin -> planted and true negatives struck out
+    struck = np.zeros((len(margins), 2))
+    there = np.zeros(2)
+    for batch, labels in zip(batches, keys, strict=True):
+        query, positive = guide.lookup(labels)
         blocks = similarity_blocks(Rows(query, positive), Columns(query, positive))
-        marked, never = (
-            false_negative_masks(blocks, NegativeFilter(margin)),
-            structural_masks(blocks),
-        )
+        never = structural_masks(blocks)
         same = torch.from_numpy(batch.terms[:, None] == batch.terms[None, :])
-        for name, mask in marked.items():
-            possible = ~never[name] & ~torch.eye(BATCH, dtype=torch.bool)
-            for place, kind in ((0, same), (2, ~same)):
-                counts[place] += float((mask & possible & kind).sum())
-                counts[place + 1] += float((possible & kind).sum())
-    recall = float(counts[0] / counts[1]) if counts[1] else float("nan")
-    return recall, float(counts[2] / counts[3])
+        possible = {
+            name: ~mask & ~torch.eye(BATCH, dtype=torch.bool) for name, mask in never.items()
+        }
+        there += [sum(int((p & k).sum()) for p in possible.values()) for k in (same, ~same)]
+        for row, margin in enumerate(margins):
+            marked = false_negative_masks(blocks, NegativeFilter(margin))
+            struck[row] += [
+                sum(int((mask & possible[name] & kind).sum()) for name, mask in marked.items())
+                for kind in (same, ~same)
+            ]
+    return [
+        (float(planted / there[0]) if there[0] else float("nan"), float(true / there[1]))
+        for planted, true in struck
+    ]
 
 
 def make_world(seed: int, folder: Path, *, quick: bool) -> World:
@@ -306,15 +335,24 @@ def make_world(seed: int, folder: Path, *, quick: bool) -> World:
         "oracle": _indicators(texts, world),
     }
     if not quick:
-        vectors["weak"] = encode_cached([t for term in forms for t in term])[_places(texts, forms)]
+        vectors["weak"] = weak_vectors(texts)
     for name, rows in vectors.items():
         world.guides[name] = GuideCache.from_vectors(texts, rows, folder / name, name=name)
     return world
 
 
-def _places(texts: list[str], forms: list[list[str]]) -> list[int]:
-    place = {text: row for row, text in enumerate(t for term in forms for t in term)}
-    return [place[text] for text in texts]
+def weak_vectors(texts: list[str]) -> NDArray[np.float32]:
+    """Return the weak guide's vectors of forms; all forms are encoded in one go, for every seed.
+
+    Args:
+        texts: Some of the surface forms.
+
+    Returns:
+        Unit vectors, shape (texts, dims).
+    """
+    every = list(dict.fromkeys(text for term in surface_forms() for text in term))
+    place = {text: row for row, text in enumerate(every)}
+    return encode_cached(every)[[place[text] for text in texts]]
 
 
 def _indicators(texts: list[str], world: World) -> NDArray[np.float32]:
@@ -355,7 +393,7 @@ def measure(seed: int, quick: bool) -> Measurement:
         quick: Three arms, one dose, few steps.
 
     Returns:
-        MAP of GTE and of GIST at r = 1, by query; everything else as extras.
+        MAP of GTE and of GIST at r = 1, with one item a term; everything else as extras.
     """
     with tempfile.TemporaryDirectory() as scratch:
         world = make_world(seed, Path(scratch), quick=quick)
@@ -381,29 +419,28 @@ def measure(seed: int, quick: bool) -> Measurement:
                 extra[f"map_{dose}_{arm}"] = float(items.mean())
                 if dose == "r1":
                     kept[arm] = items
-            extra.update(_selection(world, batches, dose, wrong))
+            if not wrong:
+                extra.update(_selection(world, batches, [keys for _, keys in steps], dose))
         if not quick:
             texts = [text for term in world.test for text in world.forms[term]]
-            weak = encode_cached(texts)
-            extra["map_weak_guide_itself"] = float(precisions_of(weak, world).mean())
+            weak = precisions_of(weak_vectors(texts), world)
+            extra["map_weak_guide_itself"] = float(weak.mean())
     return Measurement(
         baseline=float(kept["gte"].mean()),
         system=float(kept["gist"].mean()),
-        baseline_items=kept["gte"].tolist(),
-        system_items=kept["gist"].tolist(),
+        baseline_items=term_parts(kept["gte"], world).tolist(),
+        system_items=term_parts(kept["gist"], world).tolist(),
         extra=extra,
     )
 
 
-def _selection(world: World, batches: list[Batch], dose: str, wrong: float) -> dict[str, float]:
+def _selection(world: World, batches: list[Batch], keys: list[Any], dose: str) -> dict[str, float]:
     figures: dict[str, float] = {}
-    if wrong:
-        return figures
     for guide in ("strong", "weak", "self"):
         if guide not in world.guides:
             continue
-        for name, margin in (("", 0.0), ("_margin", MARGIN)):
-            recall, alarms = struck_out(batches, world.guides[guide], margin)
+        shares = struck_out(batches, keys, world.guides[guide], (0.0, MARGIN))
+        for name, (recall, alarms) in zip(("", "_margin"), shares, strict=True):
             if np.isfinite(recall):
                 figures[f"recall_{dose}_{guide}{name}"] = recall
             figures[f"false_alarms_{dose}_{guide}{name}"] = alarms
@@ -423,9 +460,12 @@ CLAIM = Claim(
         "(GTE)",
     },
     data="Human Phenotype Ontology: 2,338 terms with at least 4 surface forms, 400 held out, anew "
-    "for each seed; every batch row has one planted false negative",
-    metric="MAP",
+    "for each seed; every batch row has one planted false negative; the interval takes a term with "
+    "all its forms as one item",
+    metric="MAP over forms",
     baseline="GTE (four blocks, no guide)",
     system="GIST (strong guide, no margin)",
     measure=measure,
+    # small products: a second thread costs more in waiting than it computes
+    threads=1,
 )

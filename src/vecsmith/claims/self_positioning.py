@@ -20,13 +20,21 @@ from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from vecsmith.core import Budget, FitOptions, fit, seed_everything, torch_generator
 from vecsmith.reshape import MergeSet, PositionOptions, SelfPositioning, task_vector_report
-from vecsmith.reshape.merge import Probe, masked_info_nce, tuned_merge
+from vecsmith.reshape.merge import (
+    Probe,
+    greedy_soup,
+    masked_info_nce,
+    searched_merge,
+    tuned_merge,
+)
 
 from ._contract import Claim, Measurement
 from ._encodings import encode_cached
-from ._gloss_tasks import TASKS, GlossTasks, gloss_tasks, reciprocal_ranks
+from ._gloss_tasks import TASKS, GlossTasks, gloss_tasks, overlaps, reciprocal_ranks
 
 BATCH, EPOCHS, RATE, STEPS = 64, 20, 5e-4, 100
+# of temperature resampling: a task is drawn in proportion to the square root of its size
+TEMPERATURE = 2.0
 Rows = list[tuple[Tensor, Tensor, Tensor]]
 
 
@@ -117,15 +125,28 @@ def _bench(seed: int, quick: bool) -> Bench:
     tasks = gloss_tasks(seed, quick=quick)
     glosses, pool = (torch.from_numpy(encode_cached(t)) for t in (tasks.glosses, tasks.pool))
     seed_everything(seed)
-    size = (5, 20) if quick else (EPOCHS, STEPS)
+    size = (3, 10) if quick else (EPOCHS, STEPS)
     return Bench(tasks, glosses, pool, Residual().eval(), seed, *size)
+
+
+def row_weights(sizes: list[int], temperature: float) -> list[float]:
+    """Weigh rows so that a task is drawn in proportion to its size ** (1 / temperature).
+
+    Args:
+        sizes: Rows of each task.
+        temperature: 1 leaves the proportions; infinity draws all tasks alike.
+
+    Returns:
+        One weight a row, task by task.
+    """
+    return [size ** (1.0 / temperature - 1.0) for size in sizes for _ in range(size)]
 
 
 def _joint(bench: Bench, train: dict[str, Rows], probe: dict[str, Rows], steps: int) -> Any:
     """The arms of joint training."""
     joined = {task: [*train[task], *probe[task]] for task in TASKS}
     rows = [row for task in TASKS for row in joined[task]]
-    even = [1.0 / len(joined[task]) for task in TASKS for _ in joined[task]]
+    sizes = [len(joined[task]) for task in TASKS]
     last: dict[str, Tensor] = {}
 
     def validate(model: nn.Module) -> float:
@@ -141,7 +162,8 @@ def _joint(bench: Bench, train: dict[str, Rows], probe: dict[str, Rows], steps: 
     )
     return {
         "joint proportional": bench.train(rows, steps),
-        "joint uniform": bench.train(rows, steps, weights=even),
+        "joint temperature": bench.train(rows, steps, weights=row_weights(sizes, TEMPERATURE)),
+        "joint uniform": bench.train(rows, steps, weights=row_weights(sizes, float("inf"))),
         "joint stopped by probe": stopped,
         "joint length by probe": length.fit(bench.search),
     }, whole
@@ -163,12 +185,16 @@ def _rules(bench: Bench, ms: MergeSet, train: dict[str, Rows]) -> dict[str, nn.M
         for name, grid in grids.items()
     }
     data = {"data": train, "loss": contrast, "batch": BATCH}
+    searched, _, _ = searched_merge(ms, bench.on_probe, trials=bench.search, seed=bench.seed)
     return {
         "average": ms.merge("average"),
         "slerp": ms.merge("slerp"),
         "fisher": ms.merge("fisher", **data),
         "regmean": ms.merge("regmean", **data),
         **tuned,
+        "greedy soup": greedy_soup(ms, bench.on_probe)[0],
+        # as many looks at the probe as Self Positioning takes steps, each at all of it
+        "random search": searched,
     }
 
 
@@ -209,6 +235,7 @@ def measure(seed: int, quick: bool) -> Measurement:
         "cosine of task vectors": report.cosines["lemma"]["hypernym"],
         "cosine of gradients": report.conflicts["lemma"]["hypernym"],
         "updates of each side": float(steps),
+        **overlaps(bench.tasks),
     }
     system, baseline = (
         scores[name].mean(0).tolist() for name in ("self positioning", "joint proportional")

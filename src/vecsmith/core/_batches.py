@@ -3,22 +3,21 @@
 Everything random in the making of batches (shuffling, augmentation, masking in a collate function)
 draws from a stream of its own, swapped in around each fetch. The model's draws (dropout) are thus
 no part of it, and the position "epoch e, batch n" can be reached again by fetching n batches from
-the state that the stream had when the epoch began.
+the state that the stream had when the epoch began. What samplers and datasets hold of their own is
+stored too, as far as `_source_states` finds it.
 """
 
 import contextlib
 import random
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ._errors import ConfigError, DataError
 from ._seeds import numpy_generator
-
-if TYPE_CHECKING:
-    import torch
+from ._source_states import set_source_states, source_states
 
 Batches = Iterable[Any] | Callable[[int], Iterable[Any]]
 
@@ -88,20 +87,16 @@ def kept_random_states(*, cuda: bool = True) -> Iterator[None]:
         set_random_states(before)
 
 
-def _generators(loader: Any) -> "list[torch.Generator]":
-    import torch
-
-    sampler, batch_sampler = (
-        getattr(loader, "sampler", None),
-        getattr(loader, "batch_sampler", None),
-    )
-    holders = (loader, sampler, batch_sampler, getattr(batch_sampler, "sampler", None))
-    found = {id(g): g for g in (getattr(holder, "generator", None) for holder in holders)}
-    return [g for g in found.values() if isinstance(g, torch.Generator)]
-
-
 class BatchStream:
     """Endless batches over epochs, with a position that can be stored and taken up again.
+
+    For a stored position to give the same batches, they must depend on nothing but the epoch, the
+    position in it, the global generators of Python, NumPy and torch, and what is stored beside
+    these: generators in the attributes `generator` and `rng` of the source, its `sampler`,
+    `batch_sampler` and `dataset`, and the `state_dict` of these three (taken between two passes).
+    Not stored are other state, whatever lies in worker processes, and a place in an
+    `IterableDataset`, which is gone through again instead. A function of the epoch is called again
+    for the current epoch or, at the very start of an epoch, for the one before.
 
     Args:
         source: A DataLoader, any other iterable of batches, or a function of the epoch's number
@@ -127,10 +122,13 @@ class BatchStream:
     def _begin(self) -> None:
         self._iterator: Iterator[Any] | None = None
         self._ahead: tuple[Any] | None = None
+        # "opened" is filled when the epoch's first batch is fetched
         self._at_start = {
             "random": self._states,
-            "generators": [g.get_state() for g in _generators(self.source)],
+            "source": source_states(self.source),
+            "opened": {},
         }
+        self._ended: dict[str, Any] | None = None
 
     @property
     def epochs(self) -> float:
@@ -143,7 +141,9 @@ class BatchStream:
 
     def position(self) -> dict[str, Any]:
         """Return what `seek` needs."""
-        return {"epoch": self.epoch, "batch": self.batch, "start": self._at_start}
+        if self._ended is not None:
+            return self._ended
+        return {"epoch": self.epoch, "batch": self.batch, "start": self._at_start, "ended": False}
 
     def seek(self, position: dict[str, Any]) -> None:
         """Go to a stored position; the batches before it in its epoch are fetched and dropped.
@@ -154,19 +154,19 @@ class BatchStream:
         Raises:
             DataError: The data ends before the position: it is not the data of that run.
         """
-        states, generators = position["start"]["generators"], _generators(self.source)
-        self.epoch, self.batch = position["epoch"], 0
-        self._states = position["start"]["random"]
-        for generator, state in zip(generators, states, strict=False):
-            generator.set_state(state)
+        epoch, batch, start = position["epoch"], position["batch"], position["start"]
+        self.epoch, self.batch = epoch, 0
+        self._states = start["random"]
+        set_source_states(self.source, start["source"])
         self._begin()
-        while self.batch < position["batch"] and self.epoch == position["epoch"]:
+        self._at_start["opened"] = start["opened"]
+        while self.batch < batch and self.epoch == epoch:
             self.next()
-        if (self.epoch, self.batch) != (position["epoch"], position["batch"]):
+        if (self.epoch, self.batch) != ((epoch + 1, 0) if position["ended"] else (epoch, batch)):
+            ends = "goes on after" if self.epoch == epoch else "ends before"
             raise DataError(
-                f"the checkpoint stands at batch {position['batch']} of epoch {position['epoch']} "
-                "but this data ends before it: resume with the data of the first run, "
-                "or delete the checkpoint"
+                f"the checkpoint stands at batch {batch} of epoch {epoch} but this data {ends} it: "
+                "resume with the data of the first run, or delete the checkpoint"
             )
 
     def next(self) -> Any:
@@ -187,8 +187,13 @@ class BatchStream:
         # one batch ahead, so that the end of an epoch is known when its last batch is given out
         self._ahead = self._fetch()
         if self._ahead is None:
+            ended = {**self.position(), "ended": True}
             self.epoch, self.batch = self.epoch + 1, 0
             self._begin()
+            # what two epochs of a function share is out of reach until the next one is opened;
+            # opening it only for a checkpoint could be costly, and it may not exist
+            if callable(self.source) and ended["start"]["opened"]:
+                self._ended = ended
         return batch
 
     def _fetch(self) -> tuple[Any] | None:
@@ -197,17 +202,22 @@ class BatchStream:
         with kept_random_states(cuda=False):
             set_random_states(self._states)
             if self._iterator is None:
-                self._iterator = iter(self._open())
+                self._iterator, self._ended = iter(self._open()), None
             taken = list(islice(self._iterator, world))
             self._states = random_states(cuda=False)
         return (taken[rank],) if len(taken) == world else None
 
     def _open(self) -> Iterable[Any]:
         if callable(self.source):
-            return self.source(self.epoch)
-        parts = (self.source, getattr(self.source, "sampler", None))
-        for part in (*parts, getattr(self.source, "batch_sampler", None)):
-            set_epoch = getattr(part, "set_epoch", None)
-            if set_epoch is not None:
-                set_epoch(self.epoch)
-        return self.source
+            opened = self.source(self.epoch)
+        else:
+            opened = self.source
+            for name in ("", "sampler", "batch_sampler"):
+                part = getattr(opened, name, None) if name else opened
+                set_epoch = getattr(part, "set_epoch", None)
+                if set_epoch is not None:
+                    set_epoch(self.epoch)
+        # empty, and no change, unless this epoch is taken up again
+        set_source_states(opened, self._at_start["opened"])
+        self._at_start["opened"] = source_states(opened)
+        return opened

@@ -12,6 +12,7 @@ and on resume the batches of the current epoch are fetched again up to the posit
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,7 @@ from ._batches import (
     set_random_states,
 )
 from ._checkpoint import load_tree, save_tree
-from ._errors import ConfigError, ModelError, require
+from ._errors import ConfigError, ModelError, StoreError, require
 from ._fit_options import Budget, FitOptions, FitResult
 from ._progress import progress
 
@@ -38,6 +39,8 @@ STATE = "state.safetensors"
 _KEPT = ("step", "bad", "best", "best_step", "losses", "last_loss", "records")
 # what may differ between the parts of one run
 _FREE = ("cpu", "description", "log_every", "checkpoint_every")
+# what a run whose loss got out of hand may be taken up with, as its error advises; with a warning
+_REMEDIES = ("lr", "warmup", "precision")
 
 
 def fit(
@@ -59,21 +62,25 @@ def fit(
             a scalar. Over several processes it must call the model itself, not its parts.
         batches: A DataLoader, another iterable that can be gone through again, or a function of the
             epoch's number that returns an iterable. Over several processes each takes its share of
-            the batches.
+            the batches. A resumed run is exact where the batches depend on nothing but the epoch,
+            their position in it, the global generators, and generators or a `state_dict` of the
+            loader's samplers and dataset; `BatchStream` says what exactly is stored.
         budget: How long.
         options: How; the defaults of `FitOptions`.
         optimizer: Over the model's parameters; by default AdamW.
         validate: Function of the model (in eval mode, without gradients) that returns a score. The
             weights of the best score are those of the result.
-        checkpoint: Folder for the checkpoint; None keeps none.
+        checkpoint: Folder for the checkpoint; None keeps none. A run is taken up with the options
+            and the number of processes it had; another lr, warmup or precision gives a warning.
 
     Returns:
         The model and how the training went.
 
     Raises:
-        ConfigError: An argument is out of range.
+        ConfigError: An argument is out of range, or not that of the checkpoint's run.
         DataError: There are no batches, or not those of the checkpoint's run.
-        ModelError: The loss is not finite, or the checkpoint is another model's.
+        ModelError: The loss is not finite, weights became NaN, or the checkpoint is another
+            model's.
         StoreError: The checkpoint is damaged or cannot be written.
         MissingExtra: accelerate is not installed.
     """
@@ -166,6 +173,8 @@ class _Run:
         self.best: float | None = None
         self.best_step = 0
         self.best_weights: dict[str, torch.Tensor] = {}
+        # step of the best weights that lie in the folder
+        self.best_saved: int | None = None
         self.losses: Any = 0.0
         self.last_loss = math.nan
         self.records: list[dict[str, float]] = []
@@ -258,17 +267,36 @@ class _Run:
             self._save()
 
     def _record(self) -> None:
-        recorded = [int(row["step"]) for row in self.records if "loss" in row]
-        self.last_loss = float(self.losses) / (self.step - (recorded[-1] if recorded else 0))
-        if not math.isfinite(self.last_loss):
-            raise ModelError(
-                f"the loss became {self.last_loss} at step {self.step}; use a lower lr, "
-                "a longer warmup, or precision 'bf16' or 'no' in place of 'fp16'"
-            )
+        self.last_loss = self._finite_loss()
         self.losses = 0.0
         lr = float(self.optimizer.param_groups[0]["lr"])
         row = {"step": self.step, "loss": self.last_loss, "lr": lr, "seconds": self._seconds()}
         self.records.append(row)
+
+    def _finite_loss(self) -> float:
+        """Return the mean loss since the last record, over all processes: they raise together."""
+        if not isinstance(self.losses, float):
+            self.losses = self.accelerator.reduce(self.losses, "mean")
+        recorded = [int(row["step"]) for row in self.records if "loss" in row]
+        since = self.step - (recorded[-1] if recorded else 0)
+        loss = float(self.losses) / max(since, 1)
+        if not math.isfinite(loss):
+            raise self._out_of_hand(f"the loss became {loss}")
+        return loss
+
+    def _check_weights(self) -> None:
+        """Refuse NaN weights, which a finite loss can still leave behind through its gradient."""
+        from accelerate.utils import gather_object
+
+        sound = not any(p.isnan().any() for p in self.plain.parameters() if p.requires_grad)
+        if not all(gather_object([sound])):
+            raise self._out_of_hand("weights became nan")
+
+    def _out_of_hand(self, what: str) -> ModelError:
+        return ModelError(
+            f"{what} at step {self.step}; use a lower lr, "
+            "a longer warmup, or precision 'bf16' or 'no' in place of 'fp16'"
+        )
 
     def _validate(self, validate: Any) -> None:
         import torch
@@ -297,41 +325,75 @@ class _Run:
         """Write the checkpoint; the best weights lie in a file that it names."""
         from accelerate.utils import gather_object
 
+        # a checkpoint that holds NaN would take the place of one that can still be used
+        self._finite_loss()
+        self._check_weights()
         states = gather_object([random_states()])
         if self.folder is None or not self.accelerator.is_main_process:
             return
-        if self.best_weights and not self._best_path(self.best_step).exists():
+        if self.best_weights and self.best_saved != self.best_step:
             save_tree(self._best_path(self.best_step), self.best_weights)
+            self.best_saved = self.best_step
         scaler = self.accelerator.scaler
         tree = {
             "options": asdict(self.options),
             "model": self.plain.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
+            "world": self.stream.share[1],
             "random": states,
             "data": self.stream.position(),
             "run": {name: getattr(self, name) for name in _KEPT},
             "seconds": self._seconds(),
         }
         save_tree(self.folder / STATE, tree)
+        self._delete_other_bests()
+
+    def _delete_other_bests(self) -> None:
+        assert self.folder is not None
         for path in self.folder.glob("best-*.safetensors"):
             if path != self._best_path(self.best_step):
                 path.unlink(missing_ok=True)
 
+    def _check_settings(self, tree: dict[str, Any]) -> None:
+        """Refuse a checkpoint that other options or another number of processes made."""
+        where, world = f"the checkpoint in {str(self.folder)!r}", self.stream.share[1]
+        if "world" not in tree:
+            raise StoreError(
+                f"{where} is of an earlier version of vecsmith; delete the folder to start again"
+            )
+        if tree["world"] != world:
+            raise ConfigError(
+                f"{where} was made by {tree['world']} process(es), which share the batches, and "
+                f"now there are {world}; start as many, or delete the folder to start again"
+            )
+        then, now = tree["options"], asdict(self.options)
+        differ = sorted(name for name in now if name not in _FREE and now[name] != then.get(name))
+        refused = [name for name in differ if name not in _REMEDIES]
+        if refused:
+            raise ConfigError(
+                f"{where} was made with other options "
+                f"({', '.join(refused)}); use the same, or delete the folder to start again"
+            )
+        if differ and self.accelerator.is_main_process:
+            changes = ", ".join(f"{name} {now[name]!r} after {then[name]!r}" for name in differ)
+            warnings.warn(
+                f"{where} is taken up at step {tree['run']['step']} with {changes}; "
+                "delete the folder to start again",
+                stacklevel=2,
+            )
+
     def _resume(self) -> None:
         """Take up the checkpoint, if there is one."""
-        if self.folder is None or not (self.folder / STATE).exists():
+        if self.folder is None:
+            return
+        if not (self.folder / STATE).exists():
+            # left by a run that was stopped before its first state
+            if self.accelerator.is_main_process:
+                self._delete_other_bests()
             return
         tree = load_tree(self.folder / STATE)
-        now = asdict(self.options)
-        differ = sorted(
-            name for name in now if name not in _FREE and now[name] != tree["options"].get(name)
-        )
-        if differ:
-            raise ConfigError(
-                f"the checkpoint in {str(self.folder)!r} was made with other options "
-                f"({', '.join(differ)}); use the same, or delete the folder to start again"
-            )
+        self._check_settings(tree)
         try:
             self.plain.load_state_dict(tree["model"])
             self.optimizer.load_state_dict(tree["optimizer"])
@@ -340,7 +402,7 @@ class _Run:
                 f"the checkpoint in {str(self.folder)!r} is of another model or optimizer "
                 f"({error}); use the same, or delete the folder to start again"
             ) from error
-        if self.accelerator.scaler is not None:
+        if self.accelerator.scaler is not None and tree["scaler"] is not None:
             self.accelerator.scaler.load_state_dict(tree["scaler"])
         self.stream.seek(tree["data"])
         set_random_states(tree["random"][self.stream.share[0] % len(tree["random"])])
@@ -351,3 +413,4 @@ class _Run:
         self.before, self.started = tree["seconds"], time.perf_counter()
         if self.best is not None:
             self.best_weights = load_tree(self._best_path(self.best_step))
+            self.best_saved = self.best_step

@@ -224,25 +224,29 @@ class PassageTable:
         content = (row, passage.content)
         self.db.execute("INSERT INTO lexicon (rowid, content) VALUES (?, ?)", content)
 
-    def replace_content(self, row: int, content: str) -> None:
-        """Change what the lexical index holds of a passage (the passage itself stays).
+    def replace_contents(self, contents: Mapping[int, str]) -> None:
+        """Change what the lexical index holds of passages (the passages themselves stay).
 
         Args:
-            row: Row of the passage.
-            content: New words.
+            contents: Row -> new words.
         """
-        (stored,) = self.take([row])
+        rows = sorted(contents)
+        with self.db:
+            for start in range(0, len(rows), 500):
+                for stored in self.take(rows[start : start + 500]):
+                    self._replace_content(stored, contents[stored.row])
+
+    def _replace_content(self, stored: StoredPassage, content: str) -> None:
+        row = stored.row
         found = self.db.execute("SELECT content FROM replaced WHERE row = ?", (row,)).fetchone()
         held = found[0] if found else _clean(stored.passage.content)
-        with self.db:
-            # A contentless FTS5 table forgets a row only if told the words that it held.
-            self.db.execute(
-                "INSERT INTO lexicon (lexicon, rowid, content) VALUES ('delete', ?, ?)",
-                (row, held),
-            )
-            values = (row, _clean(content))
-            self.db.execute("INSERT INTO lexicon (rowid, content) VALUES (?, ?)", values)
-            self.db.execute("INSERT OR REPLACE INTO replaced VALUES (?, ?)", values)
+        # A contentless FTS5 table forgets a row only if told the words that it held.
+        self.db.execute(
+            "INSERT INTO lexicon (lexicon, rowid, content) VALUES ('delete', ?, ?)", (row, held)
+        )
+        values = (row, _clean(content))
+        self.db.execute("INSERT INTO lexicon (rowid, content) VALUES (?, ?)", values)
+        self.db.execute("INSERT OR REPLACE INTO replaced VALUES (?, ?)", values)
 
     def copy_document(
         self,

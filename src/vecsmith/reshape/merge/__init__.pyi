@@ -12,6 +12,8 @@ from ._report import task_vector_report as task_vector_report
 from ._rules import RULES as RULES
 from ._rules import merge as merge
 from ._rules import tuned_merge as tuned_merge
+from ._search import greedy_soup as greedy_soup
+from ._search import searched_merge as searched_merge
 from ._self_positioning import PositionOptions as PositionOptions
 from ._self_positioning import SelfPositioning as SelfPositioning
 from ._self_positioning import position_gradient as position_gradient
@@ -31,10 +33,12 @@ __all__ = [
     "dare",
     "diagonal_fisher",
     "fisher",
+    "greedy_soup",
     "masked_info_nce",
     "merge",
     "position_gradient",
     "regmean",
+    "searched_merge",
     "slerp",
     "task_arithmetic",
     "task_vector_report",

@@ -1,0 +1,92 @@
+"""The stored figures show what each method must show, seed by seed, not only in the headline."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vecsmith.core import read_json
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "claims"
+SEEDS = (0, 1, 2)
+FAMILIES = ("linear", "sqrt", "quadratic", "power")
+
+
+def figures(slug: str) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = read_json(FOLDER / f"{slug}.json")["extra_by_seed"]
+    assert len(found) >= len(SEEDS)
+    return found
+
+
+def mean_gain(slug: str, system: str, baseline: str) -> float:
+    rows = figures(slug)
+    return sum(row[system] - row[baseline] for row in rows) / len(rows)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_stored_results_are_of_whole_runs(path: Path) -> None:
+    result: dict[str, Any] = read_json(path)
+    assert result["quick"] is False
+    assert len(result["extra_by_seed"]) == len(result["system"]["values"]) >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestGistembed:
+    def test_guide_wins_where_every_row_has_a_false_negative(self, seed: int) -> None:
+        row = figures("gistembed")[seed]
+        assert row["map_r1_gist"] > row["map_r1_gte"]
+
+    def test_margin_wins_over_none(self, seed: int) -> None:
+        row = figures("gistembed")[seed]
+        assert row["map_r1_gist_margin"] > row["map_r1_gist"]
+
+    def test_guide_costs_at_most_a_point_on_clean_data(self, seed: int) -> None:
+        row = figures("gistembed")[seed]
+        assert row["map_r0_gist"] >= row["map_r0_gte"] - 0.01
+
+    @pytest.mark.parametrize("arm", ["mnrl", "gte"])
+    def test_unguided_arms_fall_as_false_negatives_rise(self, seed: int, arm: str) -> None:
+        row = figures("gistembed")[seed]
+        assert row[f"map_r0_{arm}"] > row[f"map_r05_{arm}"] > row[f"map_r1_{arm}"]
+
+    @pytest.mark.parametrize("dose", ["r0", "r05"])
+    def test_weak_guide_does_harm(self, seed: int, dose: str) -> None:
+        row = figures("gistembed")[seed]
+        assert row[f"map_{dose}_weak_guide"] < row[f"map_{dose}_gte"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestRelevanceFiltering:
+    @pytest.mark.parametrize("family", ["linear", "quadratic"])
+    def test_pooled_pr_auc_gains_in_each_seed(self, seed: int, family: str) -> None:
+        row = figures("relevance-filtering")[seed]
+        assert row[f"pr_auc_adapter_{family}"] - row["pr_auc_global_cosine"] >= 0.05
+
+    def test_chosen_family_is_better_at_80_percent_recall(self, seed: int) -> None:
+        row = figures("relevance-filtering")[seed]
+        (chosen,) = [name for name in FAMILIES if row.get(f"chosen_{name}")]
+        assert row[f"p_at_r80_adapter_{chosen}"] > row["p_at_r80_global_cosine"]
+
+    def test_global_map_changes_nothing(self, seed: int) -> None:
+        assert figures("relevance-filtering")[seed]["platt_minus_raw_pr_auc"] == pytest.approx(
+            0.0, abs=1e-9
+        )
+
+
+def test_power_gains_in_the_mean() -> None:
+    gain = mean_gain("relevance-filtering", "pr_auc_adapter_power", "pr_auc_global_cosine")
+    assert gain >= 0.05
+
+
+@pytest.mark.parametrize(
+    ("baseline", "least"), [("joint proportional", 0.02), ("joint uniform", 0.01)]
+)
+def test_self_positioning_beats_joint_training_in_the_mean(baseline: str, least: float) -> None:
+    gain = mean_gain("self-positioning", "mrr self positioning", f"mrr {baseline}")
+    assert gain >= least
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_self_positioning_beats_the_base(seed: int) -> None:
+    row = figures("self-positioning")[seed]
+    assert row["mrr self positioning"] > row["mrr base"]

@@ -1,0 +1,68 @@
+"""Each claim runs from end to end in seconds, and says what a result must say."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from vecsmith.claims import run_claim
+
+# what a reader of results relies on, whatever the claim
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    "slug": str,
+    "claim": str,
+    "paper": dict,
+    "data": str,
+    "metric": str,
+    "higher_is_better": bool,
+    "effect_kind": str,
+    "baseline": dict,
+    "system": dict,
+    "effect": (int, float),
+    "ci95": list,
+    "holds": bool,
+    "seconds": (int, float),
+    "peak_memory_mb": (int, float),
+    "hardware": str,
+    "versions": dict,
+    "date": str,
+}
+
+
+def check(result: dict[str, Any], slug: str) -> None:
+    for name, kind in NEEDED.items():
+        assert isinstance(result[name], kind), name
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["slug"] == slug and set(result["paper"]) == {"figure", "baseline"}
+    baseline, system = result["baseline"]["values"], result["system"]["values"]
+    assert len(baseline) == len(system) == 2
+    mean = sum(system) / 2 - sum(baseline) / 2
+    low, high = result["ci95"]
+    assert result["effect"] == pytest.approx(mean, abs=1e-6) and low <= result["effect"] <= high
+    assert result["quick"] is True and result["holds"] is False and result["notes"]
+    # some 10 s by itself, vectors in the cache or not; the rest is for a busy machine
+    assert result["seconds"] < 60
+    assert all(math.isfinite(value) for row in result["extra_by_seed"] for value in row.values())
+
+
+@pytest.mark.slow
+def test_gistembed() -> None:
+    result = run_claim("gistembed", seeds=2, quick=True)
+    check(result, "gistembed")
+    assert {"map_r1_gte", "map_r1_gist", "map_r1_oracle"} <= set(result["extra"])
+    for row in result["extra_by_seed"]:
+        assert 0 < row["recall_r1_strong"] < row["recall_r1_strong_margin"] <= 1
+
+
+@pytest.mark.slow
+def test_self_positioning() -> None:
+    result = run_claim("self-positioning", seeds=2, quick=True)
+    check(result, "self-positioning")
+    arms = ("joint temperature", "greedy soup", "random search")
+    assert {f"mrr {arm}" for arm in arms} <= set(result["extra"])
+    for row in result["extra_by_seed"]:
+        assert row["probe definitions"] == 60
+        for part in ("probe", "train"):
+            assert row[f"overlap of {part} and test, definitions"] == 0
+            assert row[f"overlap of {part} and test, words"] == 0
