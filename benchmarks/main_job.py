@@ -61,9 +61,7 @@ def measure(name: str, budget: str, keep: str | None) -> dict:
         "peak_memory_mb": report["peak_memory_mb"],
         "seen_queries_left_out": left_out,
         "steps": report["train"].get("steps", 0),
-        "own_test": {
-            name: test[name] for name in ("queries", "rankings", "by_view", "by_origin")
-        },
+        "own_test": {name: test[name] for name in ("queries", "rankings", "by_view", "by_origin")},
         "cutoff": {
             name: value
             for name, value in report["judge"]["cutoff"].get("test", {}).items()

@@ -65,7 +65,7 @@ def test_a_full_disk_is_told_and_the_old_index_stays(kilobytes, tiny, tmp_path):
         words = f"valve{number} pump{number} " * 60
         write(source / f"f{number}.md", f"# T{number}\n\n{words}.\n".encode())
     out.mkdir()
-    write(out / "manifest.json", b"{}")
+    write(out / "manifest.json", b'{"format": 1, "vecsmith": "0.1.0"}')
     words = [*VECSMITH, "build", source, "--out", out, "--model", tiny, "--steps", 0]
     limited = f"ulimit -f {kilobytes}; exec {shlex.join(map(str, words))}"
     run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120)

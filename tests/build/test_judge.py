@@ -69,7 +69,7 @@ def views(tmp_path):
     )
     copy.passages.close()
     with PassageTable(tmp_path / "judge" / "passages.sqlite", write=True) as changed:
-        changed.replace_contents({n: "is kept here" for n in range(DOCUMENTS)})
+        changed.replace_contents(dict.fromkeys(range(DOCUMENTS), "is kept here"))
         changed.finish()
     masked = PassageTable(tmp_path / "judge" / "passages.sqlite")
     stores = {AS_SHIPPED: Store.assemble(shown, spaces), WITHOUT: Store.assemble(masked, spaces)}
@@ -116,7 +116,9 @@ def test_the_fusion_serves_both_copies(views):
 def scores(**means):
     rng = np.random.default_rng(1)
     noise = rng.uniform(-0.05, 0.05, 60)
-    return {n: {"ndcg@10": (m + noise * (i + 1)).tolist()} for i, (n, m) in enumerate(means.items())}
+    return {
+        n: {"ndcg@10": (m + noise * (i + 1)).tolist()} for i, (n, m) in enumerate(means.items())
+    }
 
 
 def test_the_adapted_model_must_not_be_behind_in_either_copy():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vecsmith.build._charts import Axes, Bar, Line, bars, escaped, lines, shown, ticks
+from vecsmith.build._charts import Axes, Bar, Line, bars, escaped, lines, ticks
 from vecsmith.build._map import MOST_DOTS, group_names, passage_map, principal_plane
 from vecsmith.build._report import (
     date,
@@ -23,6 +23,7 @@ from vecsmith.build._report import (
     verdict,
     write_report,
 )
+from vecsmith.core import shown
 from vecsmith.data import Passage, SourceFile
 from vecsmith.store import PassageTable, build_vectors, save_vectors
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vecsmith.cli import main
+from vecsmith.cli import _from_environment, _parser, main
 from vecsmith.core import write_checksums, write_json
-from vecsmith.data import Passage, SourceFile
+from vecsmith.data import Passage, Skipped, SourceFile
 from vecsmith.data.samples import PACKAGES
 from vecsmith.store import PassageTable
 from vecsmith.systems import SYSTEMS
@@ -77,7 +77,7 @@ def test_a_fault_of_ours_exits_with_1(made, monkeypatch, capsys):
 def test_a_search_prints_hits(made, capsys):
     assert main(["search", str(made), "valves", "-k", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith(" 1. part") and lines[0].split()[1].endswith("?.md#v")
+    assert lines[0].startswith(" 1. part") and lines[0].split()[1].endswith("\\udcff.md#v")
     assert "The **valve** number" in lines[2] and len(lines) == 6
     assert main(["search", str(made), "nowhere"]) == 0
     assert "nothing relevant found; --all shows the nearest" in capsys.readouterr().out
@@ -186,7 +186,7 @@ def test_an_index_is_scored(made, tmp_path, capsys):
     words = ["eval", str(folder), "--queries", str(tmp_path / "queries.jsonl")]
     assert main(words) == 0
     shown = capsys.readouterr()
-    assert "queries: 1, left out: 1" in shown.out and "left out: line 2" in shown.err
+    assert "queries: 1, left out: 1" in shown.out and "queries: line 2" in shown.err
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rankings"]["bm25"]["mrr@10"]["mean"] == 1.0
 
@@ -196,3 +196,75 @@ def test_wrong_words_exit_with_2(words, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(words)
     assert stopped.value.code == 2 and "usage: vecsmith" in capsys.readouterr().err
+
+
+def test_names_and_texts_cannot_command_the_terminal(tmp_path, capsys):
+    folder = tmp_path / "index"
+    folder.mkdir()
+    evil = "\x1b[2J\x1b]0;title\x07"
+    with PassageTable(folder / "passages.sqlite", write=True) as table:
+        name = f"part{evil}.md"
+        passage = Passage(name, 0, (evil, "Valves"), f"A valve {evil} opens.", "prose", "", evil)
+        table.add_document(SourceFile(name, Path(), "markdown", 9, 9, "ab" * 32), [passage])
+        table.finish()
+    manifest = {"format": 1, "settings": {"source": "/data"}, "shipped": "bm25"}
+    write_json(folder / "manifest.json", {**manifest, "fusions": {}, "stamps": {}})
+    write_checksums(folder, ["manifest.json", "passages.sqlite"])
+    assert main(["search", str(folder), "valve"]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and "\x07" not in shown
+    assert shown.count("\\u001b[2J") == 4 and "**valve**" in shown
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("flags", [[], ["--json"]])
+def test_an_output_that_is_full_is_told(made, flags):
+    for words in (["search", made, "valve"], ["systems"]):
+        command = [sys.executable, "-m", "vecsmith.cli", *map(str, words), *flags]
+        with Path("/dev/full").open("w") as full:
+            shown = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert shown.returncode == 2, shown.stderr
+        assert "No space left on device" in shown.stderr and shown.stderr.count("\n") == 1
+
+
+def test_the_switch_for_json_names_no_file(monkeypatch):
+    monkeypatch.setenv("VECSMITH_JSON", "1")
+    parser = _parser()
+    _from_environment(parser)
+    assert parser.parse_args(["claims", "run", "gistembed"]).file is None
+    assert parser.parse_args(["claims", "table"]).json
+
+
+def test_an_empty_variable_counts_as_unset(monkeypatch):
+    for name in ("STEPS", "TOP_K", "JSON", "OUT"):
+        monkeypatch.setenv(f"VECSMITH_{name}", "")
+    parser = _parser()
+    _from_environment(parser)
+    options = parser.parse_args(["build", "docs", "--out", "index"])
+    assert options.steps is None and options.json is False
+    assert parser.parse_args(["search", "index", "words"]).top_k == 10
+
+
+def test_doubles_and_lost_documents_are_told(made, tmp_path, capsys):
+    folder = shutil.copytree(made, tmp_path / "index")
+    with PassageTable(folder / "passages.sqlite", write=True) as table:
+        names = list(table.document_ids())
+        table.add_document(
+            SourceFile("a.md", Path(), "markdown", 9, 9, "cd" * 32),
+            [Passage("a.md", 0, ("A",), "A zyxwv rotor.", "prose", "", "")],
+        )
+        table.begin("x", [Skipped("double.md", "same content as a.md")])
+        table.finish()
+    write_checksums(folder, ["manifest.json", "passages.sqlite"])
+    lines = [
+        '{"query": "zyxwv", "documents": ["double.md"]}',
+        '{"query": "rotor", "documents": ["a.md", "double.md", "lost.md"]}',
+    ]
+    (tmp_path / "q.jsonl").write_text("\n".join(lines))
+    assert len(names) == 15
+    assert main(["eval", str(folder), "--queries", str(tmp_path / "q.jsonl"), "--json"]) == 0
+    shown = capsys.readouterr()
+    result = json.loads(shown.out)
+    assert (result["queries"], result["left_out"], result["incomplete"]) == (2, 0, 1)
+    assert result["rankings"]["bm25"]["recall@10"]["mean"] == 0.75
+    assert "line 2" in shown.err and "'lost.md'" in shown.err and "line 1" not in shown.err

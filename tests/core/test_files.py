@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -191,6 +192,14 @@ def test_json(tmp_path: Path) -> None:
         read_json(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["caf\udce9.txt", "bad \ud83d cut", "\ude00", "ä\\ud800"])
+def test_json_keeps_lone_surrogates(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {text: [text]})
+    assert read_json(path) == {text: [text]}
+    path.read_text(encoding="utf-8")
+
+
 def folder(path: Path, text: str) -> Path:
     path.mkdir()
     (path / "content").write_text(text)
@@ -283,6 +292,39 @@ def test_killed_swap_keeps_a_whole_folder(tmp_path: Path, step: int) -> None:
     recover_dir(tmp_path / "index")
     expected = "old" if step == 1 else "new"
     assert (tmp_path / "index" / "content").read_text() == expected
+
+
+def test_a_swap_under_way_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = folder(tmp_path / "index", "old")
+    fresh = folder(tmp_path / "fresh", "new")
+    rename, others = os.rename, []
+
+    def slow(source: object, place: object) -> None:
+        rename(source, place)
+        if not others:
+            others.append(threading.Thread(target=recover_dir, args=(target,)))
+            others[0].start()
+            others[0].join(0.2)
+
+    monkeypatch.setattr(os, "rename", slow)
+    replace_dir(fresh, target)
+    others[0].join()
+    assert (target / "content").read_text() == "new" and names(tmp_path) == ["index"]
+
+
+def test_a_folder_that_cannot_be_put_back_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder(tmp_path / ".index.old", "old")
+
+    def fails(source: object, place: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "rename", fails)
+    with pytest.raises(
+        StoreError, match=r"\.index\.old.*Read-only file system; rename it yourself"
+    ):
+        recover_dir(tmp_path / "index")
 
 
 @pytest.mark.parametrize("damage", ['["a"]', '{"a": 3}', '{"a": {"bytes": 3}}'])

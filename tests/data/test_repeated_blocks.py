@@ -33,7 +33,7 @@ def test_shared_blocks_are_dropped_and_counted():
 
 def test_other_folders_and_kinds_are_untouched():
     blocks = observed()
-    for file in (document(1, folder="docs"), document(1, kind="text")):
+    for file in (document(1, folder="docs"), document(1, kind="text"), document(1, kind="csv")):
         assert list(blocks.clean(file, page(1))) == page(1)
 
 
@@ -74,7 +74,7 @@ def test_table_stays_small_and_still_finds_what_repeats():
     for number in range(100):
         unique = "\n\n".join(f"u{chr(97 + number % 26)}{'y' * n}{'z' * number}" for n in range(20))
         blocks.observe(document(number), [*page(number), Section(("T",), unique, "prose")])
-    assert len(blocks._counts) <= 300
+    assert blocks._held == sum(map(len, blocks._counts.values())) <= 300
     assert blocks.is_boilerplate(document(0), "All rights reserved 1999.")
 
 
@@ -89,4 +89,40 @@ def test_what_was_found_is_kept_and_used_again():
     again = RepeatedBlocks.from_dict(json.loads(json.dumps(blocks.to_dict())))
     for file in (document(3), document(1, folder="docs")):
         assert list(again.clean(file, page(3))) == list(blocks.clean(file, page(3)))
-    assert len(again._counts) < len(blocks._counts)
+    assert again._held < blocks._held
+
+
+def recounted(before, after, **options):
+    """Count pages, then as many as there are later; the object and the groups that changed."""
+    kept = RepeatedBlocks.from_dict(observed(before, **options).to_dict())
+    files = [document(number) for number in range(after)]
+    looked = []
+
+    def sections(file):
+        looked.append(file)
+        return page(int(file.sha256))
+
+    return kept, kept.recount(files, sections), looked
+
+
+def test_a_folder_that_grew_is_counted_anew():
+    kept, changed, looked = recounted(3, 20)
+    assert changed == {RepeatedBlocks.group(document(0))} and len(looked) == 20
+    assert kept.to_dict() == observed(20).to_dict()
+    kept, changed, looked = recounted(10, 20)
+    assert not changed and len(looked) == 20 and kept.to_dict() == observed(20).to_dict()
+
+
+def test_a_folder_that_did_not_grow_keeps_its_counts():
+    for before, after in ((20, 20), (20, 10), (200, 300), (2, 4)):
+        kept, changed, looked = recounted(before, after)
+        assert not changed and not looked
+        assert kept.to_dict() == observed(before).to_dict()
+
+
+def test_counts_of_the_first_indexes_are_left_aside():
+    old = {"share": 0.3, "least": 5, "seen": {"site\nhtml": 20}, "counts": {"123": 20}}
+    kept = RepeatedBlocks.from_dict(old)
+    assert list(kept.clean(document(3), page(3))) == page(3)
+    assert kept.recount([document(n) for n in range(20)], lambda file: page(int(file.sha256)))
+    assert kept.to_dict() == observed().to_dict()

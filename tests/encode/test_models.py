@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 
 import pytest
@@ -75,3 +77,22 @@ def test_the_hash_of_weights_follows_the_content_alone(tmp_path):
     assert first == weights_hash(tmp_path / "two")
     (tmp_path / "two" / "config.json").write_text("{ }")
     assert first != weights_hash(tmp_path / "two")
+
+
+def test_without_a_network_an_id_of_the_hub_is_a_model_error(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "a.md").write_text("# Valve\n\nIt opens.\n")
+    environment = {name: value for name, value in os.environ.items() if "PROXY" not in name.upper()}
+    environment |= {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    words = ["build", "docs", "--out", "index", "--model", "BAAI/bge-small-en-v1.5"]
+    run = subprocess.run(
+        [sys.executable, "-m", "vecsmith.cli", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+        env={**environment, "HF_HUB_OFFLINE": "0"},
+    )
+    assert run.returncode == 2, run.stderr
+    for place in ("no folder here", "installed package", "hub cache", "on the hub"):
+        assert place in run.stderr

@@ -10,12 +10,13 @@ DOCUMENTS = {"a.md": 1, "sub/b.md": 2, "odd\u2028name.md": 3}
 
 @pytest.fixture
 def read(tmp_path):
-    def run(*lines, source="/data/manual", head=b""):
+    def run(*lines, source="/data/manual", head=b"", **options):
         path = tmp_path / "queries.jsonl"
         rows = [line if isinstance(line, str) else json.dumps(line) for line in lines]
         path.write_bytes(head + "\n".join(rows).encode("utf-8", "surrogatepass"))
         notes = []
-        return read_queries(path, DOCUMENTS, skipped=notes.append, source=source), notes
+        queries = read_queries(path, DOCUMENTS, skipped=notes.append, source=source, **options)
+        return queries, notes
 
     return run
 
@@ -38,11 +39,27 @@ def test_queries_are_read(read):
         {"query": "q", "documents": "a.md"},
         {"query": "q", "documents": ["./a.md"]},
         {"query": "q", "documents": ["/data/manual/a.md"]},
-        {"query": "q", "documents": ["unknown.md", "a.md"]},
     ],
 )
 def test_ways_to_name_a_document(read, row):
     assert read(row)[0] == [HeldOut("q", frozenset({1}))]
+
+
+def test_a_document_that_the_index_lacks_stays_relevant(read):
+    row = {"query": "q", "documents": ["a.md", "none.md", "./gone.md", "none.md"]}
+    queries, notes = read(row)
+    assert queries == [HeldOut("q", frozenset({1}), missing=2)]
+    (note,) = notes
+    assert note.startswith("line 1: ") and "'none.md', 'gone.md'" in note
+    assert "counted as relevant and never found" in note
+
+
+def test_a_double_stands_for_the_document_that_was_kept(read):
+    double = {"copy.md": "a.md"}
+    rows = ({"query": "q", "document": "copy.md"}, good(documents=["copy.md", "a.md", "sub/b.md"]))
+    queries, notes = read(*rows, duplicates=double)
+    assert queries == [HeldOut("q", frozenset({1})), HeldOut("how", frozenset({1, 2}))]
+    assert notes == []
 
 
 def test_a_source_of_one_file_is_named_by_its_path(read):

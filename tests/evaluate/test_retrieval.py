@@ -71,6 +71,10 @@ def test_metrics_by_hand():
     assert got["ndcg@10"] == pytest.approx(gain / (1 + 1 / math.log2(3) + 0.5))
     assert (got["mrr@10"], got["recall@10"]) == (0.5, pytest.approx(2 / 3))
     assert set(metric_values([5, 6], {5, 6}).values()) == {1.0}
+    # One that cannot be found counts among those that are right.
+    lacking = metric_values([5, 6], {5}, missing=1)
+    assert lacking["recall@10"] == 0.5 and lacking["mrr@10"] == 1.0
+    assert lacking["ndcg@10"] == naive([5, 6], {5, 99})["ndcg@10"]
     assert set(metric_values([], {5}).values()) == {0.0}
     assert set(metric_values([*range(10), 99], {99}).values()) == {0.0}
 

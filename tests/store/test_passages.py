@@ -75,8 +75,10 @@ def test_what_is_added_is_read_back(tmp_path):
 
 @pytest.mark.parametrize("name", ["odd\udcff.md", "line\nfeed.md", "\N{PILE OF POO} 'q' \"d\".md"])
 def test_names_of_any_bytes_survive(table, name):
-    passages = prose("text", document=name, headings=(name, "Part"))
-    table.add_document(source(name), passages, [Skipped(name, "why")])
+    printable = name.encode("utf-8", "replace").decode()
+    passages = prose("text", document=name, headings=(printable, "Part"))
+    raw = prose("text", document=name, headings=(name, "Part"))
+    table.add_document(source(name), raw, [Skipped(name, "why")])
     assert table.documents() == [source(name)] and table.document_ids() == {name: 1}
     assert [stored.passage for stored in table.passages()] == passages
     assert table.skipped() == [(name, "why")]
@@ -87,6 +89,26 @@ def test_texts_that_a_database_cannot_hold_are_made_fit(table):
     assert next(table.passages()).passage.text == "cat dog ? sun"
     for query in ("dog", "cat", "sun"):
         assert table.search(query, 5)[0].tolist() == [0]
+
+
+def test_what_is_made_fit_keeps_its_hash(table, tmp_path):
+    raw = prose("cat\x00dog \ud800 sun", headings=("bad \ud83d title",))
+    table.add_document(source(), raw)
+    (stored,) = table.passages()
+    assert stored.passage.headings == ("bad ? title",)
+    assert table.column("hash") == [stored.passage.hash]
+    with PassageTable(tmp_path / "copy.sqlite", write=True) as other:
+        document = source()
+        notes = [Skipped(document.path, "half of it")]
+        other.copy_document(table, document.path, document, notes, {document.path: 3})
+        assert other.column("hash") == table.column("hash")
+        assert other.skipped() == [(document.path, "half of it")]
+        assert other.dropped() == {document.path: 3}
+
+
+def test_doubles_are_known(table):
+    table.begin("x", [Skipped("b.md", "same content as a.md"), Skipped("c", "empty file")])
+    assert table.duplicates() == {"b.md": "a.md"}
 
 
 def naive_bm25(texts, query):

@@ -18,6 +18,7 @@ from vecsmith.store import PassageTable
 from vecsmith.store._store import FORMAT
 
 from ._report import write_report
+from ._target import check_replaceable
 from ._work import disk_errors_told
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def assemble(job: "Job", seconds: float) -> dict[str, Any]:
     fresh.mkdir()
     with disk_errors_told("writing the index"):
         report = _fill(job, fresh, seconds)
+    # Something else may have been put there while the build ran.
+    check_replaceable(job.out)
     replace_dir(fresh, job.out)
     return report
 
@@ -80,6 +83,26 @@ def _fill(job: "Job", fresh: Path, seconds: float) -> dict[str, Any]:
     return report
 
 
+def now() -> str:
+    """Return the time as reports hold it."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def bytes_per_passage(folder: Path, table: PassageTable) -> dict[str, float]:
+    """Measure what a passage takes on disk.
+
+    Args:
+        folder: The index.
+        table: Its passages.
+
+    Returns:
+        Bytes of its vectors, by model, and of all else.
+    """
+    sizes = {path.parent.name: path.stat().st_size for path in folder.glob("*/vectors.faiss")}
+    sizes["passages and words"] = (folder / "passages.sqlite").stat().st_size
+    return {name: size / len(table) for name, size in sizes.items()}
+
+
 def _manifest(job: "Job", names: list[str]) -> dict[str, Any]:
     judged = job.result("judge")
     return {
@@ -97,13 +120,12 @@ def _manifest(job: "Job", names: list[str]) -> dict[str, Any]:
 
 
 def _report(job: "Job", table: PassageTable, fresh: Path, seconds: float) -> dict[str, Any]:
-    vectors = {path.parent.name: path.stat().st_size for path in fresh.glob("*/vectors.faiss")}
     judged, read = job.result("judge"), job.result("read")
     noted = {name: found for name in STEPS if (found := job.work.result(name)) is not None}
     return {
         "id": hash_text(read["listing"], str(job.settings.to_dict())),
         "settings": job.settings.to_dict(),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         "hardware": hardware(),
         "versions": {
             name: importlib.metadata.version(name)
@@ -117,10 +139,7 @@ def _report(job: "Job", table: PassageTable, fresh: Path, seconds: float) -> dic
         "merge": job.result("merge"),
         "judge": judged,
         "shipped": judged["chosen"]["shipped"],
-        "bytes_per_passage": {
-            **{name: size / len(table) for name, size in vectors.items()},
-            "passages and words": (fresh / "passages.sqlite").stat().st_size / len(table),
-        },
+        "bytes_per_passage": bytes_per_passage(fresh, table),
         "seconds": {
             "total": round(seconds, 1),
             **{name: found["seconds"] for name, found in noted.items()},

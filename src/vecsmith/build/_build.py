@@ -44,6 +44,7 @@ from ._judge import (
 from ._negatives import mine_negatives, near_others, negative_texts
 from ._read import check_source, listing, listing_hash, read_source
 from ._settings import BuildSettings
+from ._target import fingerprint, resolve_target
 from ._train import Columns, plan_steps, steps_over, train_model, training_columns
 from ._work import WorkFolder, disk_errors_told
 
@@ -78,20 +79,24 @@ def build(settings: BuildSettings) -> BuildResult:
     Raises:
         DataError: The source is missing or holds no text.
         ModelError: The model cannot be loaded.
+        ConfigError: Something else than an index lies at the target, or more dimensions are to be
+            kept than the model has.
         StoreError: The folder cannot be written; an index that was there stays as it was.
 
     Cost:
         The training budget, and reading and encoding every passage with both models.
     """
     started = time.perf_counter()
-    out = Path(os.path.abspath(settings.out))  # noqa: PTH100 - must not follow links
+    out = resolve_target(settings.out)
     check_source(settings.source)
-    resolve_model(settings.model)
-    if settings.guide is not None:
-        resolve_model(settings.guide)
+    named = [name for name in (settings.model, settings.guide) if name is not None]
+    models = [fingerprint(resolve_model(name).path) for name in named]
     # What only the last step needs should not be missed after all the others.
     require("jinja2", "report")
-    work = WorkFolder(out, {**settings.to_dict(), "pairs_hash": _hash_of(settings.pairs)})
+    # Names given from another folder may mean other things: what they mean is compared.
+    meant = {"source": os.path.realpath(settings.source), "out": str(out), "models": models}
+    pairs = {"pairs": None, "pairs_hash": _hash_of(settings.pairs)}
+    work = WorkFolder(out, {**settings.to_dict(), **meant, **pairs})
     try:
         job = Job(settings, out, work)
         report = job.run(started)
@@ -171,7 +176,8 @@ class Job:
         return encoder.stamp.to_dict()  # type: ignore[no-any-return]
 
     def read(self) -> dict[str, Any]:
-        encoder = load_encoder(self.work.file("base", "encoder"))
+        # Asked for with its dimensions, so that too many of them are refused here.
+        encoder = load_encoder(self.work.file("base", "encoder"), dims=self.settings.dims)
         longest = min(self.settings.max_tokens, encoder.stamp.max_tokens - 2)
         return read_source(
             self.settings.source, self.table_path, encoder.count_tokens, max_tokens=longest

@@ -9,35 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vecsmith.core import shown
+
 WIDTH = 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 14, 12, 40
 _HEIGHT = 220
 _ROW = 34
 _BAR_WIDTH = 300.0
 _LINE_CLASSES = ("s0", "s1", "s2", "s3")
-_HIDDEN = {
-    *range(0x20),
-    *range(0x7F, 0xA0),
-    *range(0x200B, 0x2010),
-    *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
-    0xFEFF,
-}
-
-
-def shown(text: str) -> str:
-    """Make what cannot be printed visible: lone surrogates, control and direction marks.
-
-    Args:
-        text: Any text, for example a file name that is not UTF-8.
-
-    Returns:
-        Text that can be encoded and that shows what it holds; it is not escaped for HTML.
-    """
-    return "".join(
-        f"\\u{code:04x}" if (code := ord(c)) in _HIDDEN or 0xD800 <= code < 0xE000 else c
-        for c in text
-    )
 
 
 def escaped(text: str) -> str:

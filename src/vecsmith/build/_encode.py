@@ -12,7 +12,7 @@ from vecsmith.core import atomic_path, progress
 from vecsmith.data import Pair
 from vecsmith.encode import Encoder, OpenVinoEncoder, fast_precisions, load_encoder, set_precision
 from vecsmith.evaluate import metric_values
-from vecsmith.store import PassageTable, build_vectors, reconstruct
+from vecsmith.store import EXACT_UP_TO, PassageTable, build_vectors, reconstruct
 
 SHARD = 1024
 ALLOWED_LOSS = 0.005
@@ -140,9 +140,11 @@ def index_shards(folder: Path, count: int, dims: int, *, int8: bool, seed: int) 
         A faiss index.
     """
     rng = np.random.default_rng(seed)
-    share = min(1.0, 100_000 / max(count, 1))
+    # The ranges of 8-bit numbers need fewer rows than the centres of a large index, but from all
+    # over: the first shard holds the first few documents alone.
+    share = min(1.0, (100_000 if count > EXACT_UP_TO else 16_384) / max(count, 1))
     train = None
-    if count > 50_000:
+    if int8 or count > EXACT_UP_TO:
         picked = [block[rng.random(len(block)) < share] for block in shards(folder)]
         train = np.concatenate(picked)
     precision = "int8" if int8 else "float32"

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecsmith.core import shown
 from vecsmith.store import PassageTable, load_vectors, model_of, reconstruct
-
-from ._charts import shown
 
 MOST_DOTS = 5_000
 COLOURS = 9

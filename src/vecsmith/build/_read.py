@@ -2,13 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from vecsmith.core import DataError, progress
 from vecsmith.data import (
     RepeatedBlocks,
+    Section,
     Skipped,
     SourceFile,
     list_files,
@@ -87,9 +89,13 @@ def boilerplate(files: Sequence[SourceFile]) -> RepeatedBlocks:
     """
     repeated = RepeatedBlocks()
     for file in files:
-        if file.kind in ("html", "pdf", "docx", "text", "markdown") and repeated.wants(file):
-            repeated.observe(file, read_sections(file, skipped=lambda _: None))
+        if repeated.wants(file):
+            repeated.observe(file, _sections(file))
     return repeated
+
+
+def _sections(file: SourceFile) -> Iterator[Section]:
+    return read_sections(file, skipped=lambda _: None)
 
 
 def passages_of(
@@ -116,6 +122,40 @@ def passages_of(
     return split_passages(file, sections, count_tokens, max_tokens=max_tokens)
 
 
+class _Earlier:
+    """What an earlier table says about the files of a source."""
+
+    def __init__(self, table: PassageTable, files: Sequence[SourceFile]) -> None:
+        self.table = table
+        self.known = {document.path: document.sha256 for document in table.documents()}
+        self.dropped: dict[str, int] = table.fact("boilerplate", {})
+        self.notes: dict[str, list[Skipped]] = {}
+        for path, reason in table.skipped():
+            self.notes.setdefault(path, []).append(Skipped(path, reason))
+        self.repeated = RepeatedBlocks.from_dict(table.fact("repeated_blocks", {}))
+        self.stale = self.repeated.recount(files, _sections)
+
+    def holds(self, file: SourceFile) -> bool:
+        """Tell whether reading the file again would give what the table has."""
+        same = self.known.get(file.path) == file.sha256
+        return same and self.repeated.group(file) not in self.stale
+
+    def copy(self, files: Sequence[SourceFile], target: PassageTable) -> None:
+        with target.together():
+            for file in files:
+                notes = self.notes.get(file.path, [])
+                target.copy_document(self.table, file.path, file, notes, self.dropped)
+
+
+def _runs(files: Iterable[SourceFile], earlier: _Earlier | None) -> Iterator[list[SourceFile]]:
+    """Give files that follow one another and are to be copied together, all others alone."""
+    for copied, run in groupby(files, lambda file: earlier is not None and earlier.holds(file)):
+        if copied:
+            yield list(run)
+        else:
+            yield from ([file] for file in run)
+
+
 def _begun(path: Path) -> str | None:
     with PassageTable(path, write=True) as table:
         return table.fact("listing")  # type: ignore[no-any-return]
@@ -136,8 +176,9 @@ def read_source(
         path: The table's file.
         count_tokens: Counter of the model's tokens.
         max_tokens: Tokens of a passage.
-        known: An earlier table: documents whose content is unchanged are copied from it, and its
-            findings of what is boilerplate hold for the others.
+        known: An earlier table: documents whose content is unchanged are copied from it. Its
+            findings of what is boilerplate hold, but for folders that have grown: those are
+            counted anew, and where that finds other blocks, all their documents are read again.
 
     Returns:
         Numbers of documents, passages, skipped entries and copied documents; hash of the listing.
@@ -154,28 +195,26 @@ def read_source(
     with PassageTable(path, write=True) as table:
         if table.fact("listing") is None:
             table.begin(digest, skipped)
-        unchanged = {f.path: f.sha256 for f in known.documents()} if known else {}
+        earlier = _Earlier(known, files) if known is not None else None
+        repeated = earlier.repeated if earlier is not None else boilerplate(files)
         copied = 0
-        kept = known.fact("repeated_blocks") if known else None
-        repeated = RepeatedBlocks.from_dict(kept) if kept else boilerplate(files)
         here = {document.path for document in table.documents()}
         here.update(path for path, _ in table.skipped())
-        for file in progress(files, "reading", unit="file"):
-            if file.path in here:
+        files_left = (f for f in progress(files, "reading", unit="file") if f.path not in here)
+        for run in _runs(files_left, earlier):
+            if earlier is not None and earlier.holds(run[0]):
+                copied += len(run)
+                earlier.copy(run, table)
                 continue
-            if known is not None and unchanged.get(file.path) == file.sha256:
-                copied += 1
-                table.copy_document(known, file.path, file)
-                continue
-            notes: list[Skipped] = []
+            (file,), notes = run, list[Skipped]()
             stream = passages_of(file, repeated, count_tokens, notes.append, max_tokens=max_tokens)
-            table.add_document(file, stream, notes)
+            table.add_document(file, stream, notes, repeated.dropped)
         if len(table) == 0:
             raise DataError(
                 f"no text was found in the {len(files)} files of {str(source)!r}; "
                 f"first reason: {table.skipped()[0][1]}"
             )
-        table.set_fact("boilerplate", dict(repeated.dropped))
+        table.set_fact("boilerplate", table.dropped())
         table.set_fact("repeated_blocks", repeated.to_dict())
         table.finish()
         return {

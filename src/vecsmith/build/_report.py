@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vecsmith.core import atomic_path, require
+from vecsmith.core import atomic_path, require, shown
 from vecsmith.store import PassageTable
 
-from ._charts import Axes, Bar, Line, bars, lines, shown
+from ._charts import Axes, Bar, Line, bars, lines
 from ._map import passage_map
 
 METRICS = {"ndcg@10": "nDCG@10", "mrr@10": "MRR@10", "recall@10": "recall@10"}
@@ -106,6 +106,7 @@ def render(report: Mapping[str, Any], points: Mapping[str, Any]) -> str:
         resumed=_steps_took(report["seconds"]) > 1.01 * report["seconds"]["total"],
         citations=CITATIONS,
         date=date(str(report.get("date", ""))),
+        updated=date(str(report.get("updated", {}).get("date", ""))),
         style=markup(style),
         style_hash=_source_hash(style),
         script=markup(script),

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from vecsmith.core import ConfigError
+
+from ._target import check_apart
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 BACKENDS = ("auto", "f32", "bf16", "int8")
@@ -84,12 +85,7 @@ class BuildSettings:
             if not fine:
                 name = text.split(" ", 1)[0]
                 raise ConfigError(f"{text}; got {getattr(self, name)!r}")
-        source, out = Path(self.source).resolve(), Path(self.out).resolve()
-        if source == out or source in out.parents:
-            raise ConfigError(
-                f"out must lie outside of the source, or the index would index itself; "
-                f"got {self.out!r} in {self.source!r}"
-            )
+        check_apart(self.source, self.out)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-ready values."""

@@ -1,13 +1,16 @@
 """The folder in which a build works: finished steps stay finished, whatever happens.
 
-It lies beside the index as ``.NAME.building``. Each step writes its files there and then notes in
-``steps.json`` that it is done; a build that is run again with the same settings goes on after the
-last noted step (and, within reading, encoding and training, after the last finished unit).
+It lies beside the index as ``.NAME.building``, that of an update as ``.NAME.updating``, so that an
+update leaves an unfinished build alone; a lock that both share keeps them from running at a time.
+Each step writes its files there and then notes in ``steps.json`` that it is done; a build that is
+run again with the same settings goes on after the last noted step (and, within reading, encoding
+and training, after the last finished unit).
 """
 
 import contextlib
 import fcntl
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,27 +44,43 @@ def disk_errors_told(doing: str) -> Iterator[None]:
         ) from error
 
 
+def _locked(path: Path) -> IO[str]:
+    """Take a lock on a file, made for it; whoever lets go of it deletes the file."""
+    while True:
+        lock = path.open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The file that was opened may have been deleted before it was locked.
+            if path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()
+
+
 class WorkFolder:
-    """Working folder of one build.
+    """Working folder of one build or update.
 
     Args:
         out: Folder of the index to come.
         settings: Settings; a folder made with others is begun anew.
+        doing: "building" or "updating".
 
     Raises:
-        StoreError: The folder cannot be made, or another build is working in it.
+        StoreError: The folder cannot be made, or another build or update of this index is running.
     """
 
-    def __init__(self, out: Path, settings: dict[str, Any]) -> None:
-        self.path = out.with_name(f".{out.name}.building")
+    def __init__(self, out: Path, settings: dict[str, Any], doing: str = "building") -> None:
+        self.path = out.with_name(f".{out.name}.{doing}")
+        self._lock_path = out.with_name(f".{out.name}.lock")
         self._lock: IO[str] | None = None
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(self._lock_path)
         except BlockingIOError as error:
             raise StoreError(
-                f"another build is working on {str(out)!r}; wait for it or stop it"
+                f"another build or update is working on {str(out)!r}; wait for it or stop it"
             ) from error
         except OSError as error:
             raise StoreError(
@@ -81,7 +100,7 @@ class WorkFolder:
         for entry in self.path.iterdir():
             if entry.is_dir():
                 shutil.rmtree(entry)
-            elif entry.name != "lock":
+            else:
                 entry.unlink()
 
     @property
@@ -120,8 +139,9 @@ class WorkFolder:
         Args:
             remove: Delete it, because the index is in place.
         """
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
         if remove:
             shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            self._lock_path.unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None

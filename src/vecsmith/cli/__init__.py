@@ -55,17 +55,25 @@ def _from_environment(parser: argparse.ArgumentParser) -> None:
         long = next((flag for flag in action.option_strings if flag.startswith("--")), None)
         if long is None or long in ("--help", "--version"):
             continue
+        if long == "--json" and action.nargs != 0:
+            # Of `claims run` it names a file, while VECSMITH_JSON is the switch of all the others.
+            continue
         value = os.environ.get("VECSMITH_" + long[2:].replace("-", "_").upper())
-        if value is None:
+        if not value:
             continue
         if action.nargs == 0:
-            action.default = value.lower() not in ("", "0", "false", "no")
+            action.default = value.lower() not in ("0", "false", "no")
         else:
             if action.choices is not None:
                 # argparse does not check a default against the choices, but calls the type on it.
                 action.type = _one_of(tuple(action.choices))
             # A text default goes through the flag's own type.
             action.default, action.required = value, False
+
+
+def _give_up_output() -> None:
+    """Let nothing more be written to an output that is gone or full, at the end neither."""
+    sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,32 +98,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger().handlers[0].setLevel(level)
     try:
         options.run(options)
-    except VecsmithError as error:
-        if options.debug:
-            raise
-        print(f"vecsmith {options.verb}: {error}", file=sys.stderr)
-        return 2
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does.
-        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        _give_up_output()
         return 0
-    except MemoryError:
-        print(
-            f"vecsmith {options.verb}: memory ran out; what was finished is kept, "
-            "close other programs and run the same command again",
-            file=sys.stderr,
-        )
-        return 2
     except Exception as error:
         if options.debug:
             raise
-        print(
-            f"vecsmith {options.verb}: unexpected {type(error).__name__}: {error}; this is a fault "
-            "of vecsmith, please report it with the output of --debug",
-            file=sys.stderr,
-        )
-        return 1
+        status, text = _told(error)
+        print(f"vecsmith {options.verb}: {text}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _give_up_output()
+        return status
     return 0
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Return exit status and sentence of an error."""
+    if isinstance(error, VecsmithError):
+        return 2, str(error)
+    if isinstance(error, MemoryError):
+        return 2, (
+            "memory ran out; what was finished is kept, close other programs and run the same "
+            "command again"
+        )
+    if isinstance(error, OSError):
+        return 2, (
+            f"could not read or write: {error}; free space, or choose a place that can be "
+            "written, and run the same command again"
+        )
+    return 1, (
+        f"unexpected {type(error).__name__}: {error}; this is a fault of vecsmith, please report "
+        "it with the output of --debug"
+    )

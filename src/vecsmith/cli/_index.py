@@ -161,6 +161,7 @@ def _print_comparison(system: str, baseline: str, gain: dict[str, Any]) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
+    from vecsmith.core import shown
     from vecsmith.store import Searcher
 
     searcher = Searcher(options.dir, ranking=options.ranking)
@@ -172,17 +173,18 @@ def _search(options: argparse.Namespace) -> None:
         print("nothing relevant found" + ("" if options.all else "; --all shows the nearest"))
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("**", "**")
     for hit in answer.hits:
-        path = hit.path.encode("utf-8", "replace").decode()
-        anchor = f"#{hit.anchor}" if hit.anchor else ""
+        # Names and texts may hold commands to the terminal.
+        path = shown(hit.path)
+        anchor = f"#{shown(hit.anchor)}" if hit.anchor else ""
         sure = "" if hit.probability is None else f"  p={hit.probability:.2f}"
         weak = "" if hit.relevant else "  (below the cut-off)"
         print(f"{hit.rank:>2}. {path}{anchor}  {hit.score:.3f}{sure}{weak}")
-        print(f"    {' > '.join(hit.headings)}")
+        print(f"    {shown(' > '.join(hit.headings))}")
         text, end = "", 0
         for start, stop in hit.highlights:
-            text += hit.snippet[end:start] + bold + hit.snippet[start:stop] + plain
+            text += shown(hit.snippet[end:start]) + bold + shown(hit.snippet[start:stop]) + plain
             end = stop
-        print(f"    {text}{hit.snippet[end:]}")
+        print(f"    {text}{shown(hit.snippet[end:])}")
 
 
 def _update(options: argparse.Namespace) -> None:
@@ -191,15 +193,21 @@ def _update(options: argparse.Namespace) -> None:
     result = update(options.dir, source=options.source)
     if options.json:
         _print_json(result)
-    elif not result["changed"]:
+    elif result["up_to_date"]:
         print(f"nothing changed: {result['documents']} documents, {result['passages']} passages")
     else:
-        print(f"now {result['documents']} documents, {result['passages']} passages")
+        print(
+            f"now {result['documents']} documents ({result['new']} new, "
+            f"{result['changed']} changed, {result['deleted']} deleted), "
+            f"{result['passages']} passages; "
+            f"skipped {result['skipped']} (listed in the report)"
+        )
         for name, counts in result["models"].items():
             print(f"{name}: {counts['encoded']} passages encoded, {counts['reused']} taken over")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
+    from vecsmith.core import shown
     from vecsmith.evaluate import evaluate_index, read_queries
     from vecsmith.store import Store
 
@@ -209,18 +217,21 @@ def _evaluate(options: argparse.Namespace) -> None:
         options.queries,
         store.passages.document_ids(),
         skipped=notes.append,
-        source=store.manifest["settings"]["source"],
+        source=store.settings["source"],
+        duplicates=store.passages.duplicates(),
     )
     for note in notes[:20]:
-        print(f"left out: {note}", file=sys.stderr)
+        print(f"queries: {shown(note)}", file=sys.stderr)
     if len(notes) > 20:
-        print(f"left out: {len(notes) - 20} more lines", file=sys.stderr)
+        print(f"queries: {len(notes) - 20} more such lines", file=sys.stderr)
     result = evaluate_index(store, queries)
-    result["left_out"] = len(notes)
+    incomplete = sum(query.missing > 0 for query in queries)
+    result["left_out"] = len(notes) - incomplete
+    result["incomplete"] = incomplete
     if options.json:
         _print_json(result)
         return
-    print(f"queries: {result['queries']}, left out: {len(notes)}")
+    print(f"queries: {result['queries']}, left out: {result['left_out']}")
     _print_rankings(result["rankings"], result["shipped"])
     compared = result["comparison"]
     _print_comparison(compared["system"], compared["baseline"], compared)

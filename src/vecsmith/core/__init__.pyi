@@ -11,6 +11,7 @@ from ._files import cache_dir as cache_dir
 from ._files import hash_text as hash_text
 from ._files import is_disk_error as is_disk_error
 from ._files import read_json as read_json
+from ._files import recover_dir as recover_dir
 from ._files import replace_dir as replace_dir
 from ._files import sha256_file as sha256_file
 from ._files import verify_checksums as verify_checksums
@@ -32,6 +33,7 @@ from ._statistics import mean_interval as mean_interval
 from ._statistics import paired_interval as paired_interval
 from ._statistics import permutation_p as permutation_p
 from ._statistics import seeds_and_items_interval as seeds_and_items_interval
+from ._text import shown as shown
 
 __all__ = [
     "Budget",
@@ -59,11 +61,13 @@ __all__ = [
     "permutation_p",
     "progress",
     "read_json",
+    "recover_dir",
     "replace_dir",
     "require",
     "seed_everything",
     "seeds_and_items_interval",
     "sha256_file",
+    "shown",
     "torch_generator",
     "verify_checksums",
     "write_checksums",

@@ -96,13 +96,16 @@ def is_disk_error(error: BaseException) -> bool:
 def write_json(path: str | Path, value: Any) -> None:
     """Write JSON atomically, keys in the order given, NaN refused.
 
+    A lone surrogate, as file names that are not UTF-8 bring it, becomes its JSON escape, which
+    `read_json` turns back.
+
     Args:
         path: The file to write.
         value: What `json.dumps` takes.
     """
     with atomic_path(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: str | Path) -> Any:
@@ -140,14 +143,11 @@ def replace_dir(fresh: Path, target: Path) -> None:
     Raises:
         StoreError: The folder cannot be renamed.
     """
-    old = target.with_name(f".{target.name}.old")
+    old = _aside(target)
     try:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            os.rename(target, old)  # noqa: PTH104
-        os.rename(fresh, target)  # noqa: PTH104
+        with _swapping(target):
+            _swap(fresh, target, old)
     except OSError as error:
-        recover_dir(target)
         raise StoreError(
             f"cannot put the new folder at {str(target)!r}: {error.strerror or error}; "
             f"the finished one lies at {str(fresh)!r}"
@@ -155,15 +155,60 @@ def replace_dir(fresh: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.old")
+
+
+def _swap(fresh: Path, target: Path, old: Path) -> None:
+    try:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.rename(target, old)  # noqa: PTH104
+        os.rename(fresh, target)  # noqa: PTH104
+    except OSError:
+        if old.exists() and not target.exists():
+            os.rename(old, target)  # noqa: PTH104
+        raise
+
+
+@contextlib.contextmanager
+def _swapping(target: Path) -> Iterator[None]:
+    """Keep others from undoing a swap that is under way, by a lock on the folder above."""
+    descriptor: int | None = None
+    try:
+        # Not every system and file system has such locks; the renames are as safe without.
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            descriptor = os.open(target.parent, os.O_RDONLY)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
 def recover_dir(target: Path) -> None:
     """Undo a folder swap that was cut off between its two renames.
 
     Args:
         target: The folder that `replace_dir` was to replace.
+
+    Raises:
+        StoreError: The old folder is there but cannot be renamed.
     """
-    old = target.with_name(f".{target.name}.old")
-    if old.exists() and not target.exists():
-        os.rename(old, target)  # noqa: PTH104
+    if target.exists() or not (old := _aside(target)).exists():
+        return
+    with _swapping(target):
+        if target.exists() or not old.exists():
+            return
+        try:
+            os.rename(old, target)  # noqa: PTH104
+        except OSError as error:
+            raise StoreError(
+                f"{str(target)!r} lies at {str(old)!r} since a run was cut off, and cannot be put "
+                f"back: {error.strerror or error}; rename it yourself"
+            ) from error
 
 
 def hash_text(*parts: str) -> str:

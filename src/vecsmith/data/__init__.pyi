@@ -3,6 +3,7 @@ from ._documents import Passage as Passage
 from ._documents import Section as Section
 from ._documents import Skipped as Skipped
 from ._documents import SourceFile as SourceFile
+from ._files import SAME_CONTENT as SAME_CONTENT
 from ._files import list_files as list_files
 from ._pairs import Pair as Pair
 from ._pairs import clean_query as clean_query
@@ -23,6 +24,7 @@ __all__ = [
     "Passage",
     "READERS",
     "RepeatedBlocks",
+    "SAME_CONTENT",
     "Section",
     "Skipped",
     "SourceFile",

@@ -13,6 +13,7 @@ from vecsmith.core import DataError
 from ._documents import Skipped, SourceFile
 from .readers._table import HEAD, sniff
 
+SAME_CONTENT = "same content as "
 LOOP = "symbolic link that is broken or loops"
 # Folders that tools make and nobody wrote.
 CACHES = {
@@ -182,7 +183,7 @@ class _Walk:
                 state.update(block)
         first = self.seen.setdefault(state.digest()[:16], path)
         if first != path:
-            self.skip(path, f"same content as {first}")
+            self.skip(path, f"{SAME_CONTENT}{first}")
             return None
         return SourceFile(
             path, absolute, kind, status.st_size, status.st_mtime_ns, state.hexdigest()

@@ -9,15 +9,18 @@ Use it over a sample first (`observe`), then on every document (`clean`). Cost: 
 """
 
 import hashlib
+import heapq
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from ._documents import Section, SourceFile
 
 _DIGITS = re.compile(r"\d+")
+# Kinds of documents that come in frames; rows and code do not.
+KINDS = ("html", "pdf", "docx", "text", "markdown")
 
 
 class RepeatedBlocks:
@@ -44,7 +47,8 @@ class RepeatedBlocks:
         self.documents = documents
         self.dropped: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
-        self._counts: Counter[int] = Counter()
+        self._counts: dict[str, Counter[int]] = {}
+        self._held = 0
 
     @property
     def full(self) -> int:
@@ -53,7 +57,12 @@ class RepeatedBlocks:
 
     def wants(self, file: SourceFile) -> bool:
         """Tell whether another document of this one's folder and kind should be observed."""
-        return self._seen[_group(file)] < self.documents
+        return file.kind in KINDS and self._seen[self.group(file)] < self.documents
+
+    @staticmethod
+    def group(file: SourceFile) -> str:
+        """Return a name of a document's folder and kind."""
+        return f"{file.path.rpartition('/')[0]}\n{file.kind}"
 
     def observe(self, file: SourceFile, sections: Iterable[Section]) -> None:
         """Count the blocks of a document once each.
@@ -62,26 +71,85 @@ class RepeatedBlocks:
             file: The document.
             sections: Its sections.
         """
-        group = _group(file)
+        group = self.group(file)
         if self._seen[group] >= self.documents:
             return
         self._seen[group] += 1
-        hashes = {_hash(group, b) for s in sections for b in _blocks(s)}
-        self._counts.update(hashes)
-        if len(self._counts) > self.capacity:
-            self._counts = Counter({k: n for k, n in self._counts.items() if n > 1})
-        if len(self._counts) > self.capacity:
-            self._counts = Counter(dict(self._counts.most_common(self.capacity // 2)))
+        counts = self._counts.setdefault(group, Counter())
+        before = len(counts)
+        counts.update({_hash(group, b) for s in sections for b in _blocks(s)})
+        self._held += len(counts) - before
+        if self._held > self.capacity:
+            self._keep(
+                [
+                    (n, key, g)
+                    for g, found in self._counts.items()
+                    for key, n in found.items()
+                    if n > 1
+                ]
+            )
+        if self._held > self.capacity:
+            held = ((n, key, g) for g, found in self._counts.items() for key, n in found.items())
+            self._keep(heapq.nlargest(self.capacity // 2, held))
+
+    def _keep(self, rows: Iterable[tuple[int, int, str]]) -> None:
+        self._counts = {group: Counter() for group in self._counts}
+        for count, key, group in rows:
+            self._counts[group][key] = count
+        self._held = sum(map(len, self._counts.values()))
+
+    def recount(
+        self,
+        files: Sequence[SourceFile],
+        sections: Callable[[SourceFile], Iterable[Section]],
+    ) -> set[str]:
+        """Count anew the folders that hold more documents now than their counts rest on.
+
+        Folders of which `documents` were counted, and those that shrank, keep their counts.
+
+        Args:
+            files: All files of the source, in the order of reading.
+            sections: Reads a document.
+
+        Returns:
+            The groups (see `group`) in which other blocks than before are boilerplate now.
+        """
+        sizes = Counter(self.group(file) for file in files if file.kind in KINDS)
+        grown = {
+            group
+            for group, size in sizes.items()
+            if size >= self.least and min(size, self.documents) > self._seen[group]
+        }
+        before = {group: self._boilerplate(group) for group in grown}
+        for group in grown:
+            self._held -= len(self._counts.pop(group, ()))
+            self._seen[group] = 0
+        for file in files:
+            if self.group(file) in grown and self.wants(file):
+                self.observe(file, sections(file))
+        return {group for group in grown if self._boilerplate(group) != before[group]}
+
+    def _boilerplate(self, group: str) -> set[int]:
+        least = self._needed(group)
+        return {key for key, n in self._counts.get(group, Counter()).items() if n >= least}
+
+    def _needed(self, group: str) -> float:
+        return max(self.least, self.share * self._seen[group])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `clean` needs as JSON-ready values: blocks that enough documents hold."""
-        counts = {str(key): n for key, n in self._counts.items() if n >= self.least}
-        return {
-            "share": self.share,
-            "least": self.least,
-            "seen": dict(self._seen),
-            "counts": counts,
+        groups = {
+            group: {
+                "seen": seen,
+                "counts": {
+                    str(key): n
+                    for key, n in self._counts.get(group, Counter()).items()
+                    if n >= self.least
+                },
+            }
+            for group, seen in self._seen.items()
         }
+        return {"share": self.share, "least": self.least, "groups": groups}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "RepeatedBlocks":
@@ -91,11 +159,14 @@ class RepeatedBlocks:
             value: What `to_dict` returned.
 
         Returns:
-            The object; documents of folders that it has not seen stay as they are.
+            The object; documents of folders that it has not seen stay as they are. Counts that
+            are not kept by group, as the first indexes have them, are left aside.
         """
-        blocks = cls(share=value["share"], least=value["least"])
-        blocks._seen.update(value["seen"])
-        blocks._counts.update({int(key): n for key, n in value["counts"].items()})
+        blocks = cls(**{name: value[name] for name in ("share", "least") if name in value})
+        for group, found in value.get("groups", {}).items():
+            blocks._seen[group] = found["seen"]
+            blocks._counts[group] = Counter({int(k): n for k, n in found["counts"].items()})
+        blocks._held = sum(map(len, blocks._counts.values()))
         return blocks
 
     def is_boilerplate(self, file: SourceFile, block: str) -> bool:
@@ -108,9 +179,9 @@ class RepeatedBlocks:
         Returns:
             True where enough documents of the folder hold the block.
         """
-        group = _group(file)
-        least = max(self.least, self.share * self._seen[group])
-        return self._counts[_hash(group, block)] >= least
+        group = self.group(file)
+        counts = self._counts.get(group)
+        return counts is not None and counts[_hash(group, block)] >= self._needed(group)
 
     def clean(self, file: SourceFile, sections: Iterable[Section]) -> Iterator[Section]:
         """Drop boilerplate from a document, and count it in `dropped`.
@@ -123,8 +194,7 @@ class RepeatedBlocks:
             Sections without boilerplate; those that consisted of nothing else are left out. A
             document that consists of nothing else stays whole: it is its text, not a frame of it.
         """
-        group = _group(file)
-        if self._seen[group] < self.least:
+        if self._seen[self.group(file)] < self.least:
             yield from sections
             return
         dropped, keeps = 0, False
@@ -146,10 +216,6 @@ class RepeatedBlocks:
             yield from emptied
         elif dropped:
             self.dropped[file.path] += dropped
-
-
-def _group(file: SourceFile) -> str:
-    return f"{file.path.rpartition('/')[0]}\n{file.kind}"
 
 
 def _blocks(section: Section) -> list[str]:

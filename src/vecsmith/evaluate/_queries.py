@@ -17,11 +17,13 @@ class HeldOut:
         relevant: Ids of relevant groups: documents, or sections of few large documents where the
             query was made from structure.
         origin: Where it comes from: "file", "link", "summary", "heading", "pairs".
+        missing: How many more documents are relevant that the index does not hold.
     """
 
     text: str
     relevant: frozenset[int]
     origin: str = "file"
+    missing: int = 0
 
 
 def read_queries(
@@ -30,14 +32,22 @@ def read_queries(
     *,
     skipped: Callable[[str], None],
     source: str = "",
+    duplicates: Mapping[str, str] | None = None,
 ) -> list[HeldOut]:
     """Read ``{"query": …, "documents": [path, …]}`` lines.
+
+    A named document that the index does not hold stays relevant and can never be found, as in
+    trec_eval: recall and nDCG are shares of what there is to find, and an index that could not
+    read a document has lost it. A line that names no document of the index at all is left out:
+    its paths are more likely meant for another source.
 
     Args:
         path: JSONL file; `document` with one path is taken too.
         documents: Path -> id of the documents of the index.
-        skipped: Told one sentence for each line that is left out.
+        skipped: Told one sentence for each line that is left out, and for each line that is used
+            although the index lacks some of its documents.
         source: The indexed folder; paths may be absolute below it.
+        duplicates: Path -> path of the document with the same content that is in the index.
 
     Returns:
         Queries that have at least one document in the index.
@@ -58,9 +68,16 @@ def read_queries(
         if not line.strip():
             continue
         try:
-            queries.append(_parse(line, documents, source))
+            query, unknown = _parse(line, documents, source, duplicates or {})
         except DataError as error:
             skipped(f"line {number}: {error}")
+            continue
+        queries.append(query)
+        if unknown:
+            skipped(
+                f"line {number}: no document of the index is called "
+                f"{', '.join(map(repr, unknown))}; counted as relevant and never found"
+            )
     if not queries:
         raise DataError(
             f"no line of {str(path)!r} names a query and a document of the index; "
@@ -69,7 +86,10 @@ def read_queries(
     return queries
 
 
-def _parse(line: str, documents: Mapping[str, int], source: str) -> HeldOut:
+def _parse(
+    line: str, documents: Mapping[str, int], source: str, duplicates: Mapping[str, str]
+) -> tuple[HeldOut, list[str]]:
+    """Return the query of a line, and its paths that are not in the index."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -81,10 +101,13 @@ def _parse(line: str, documents: Mapping[str, int], source: str) -> HeldOut:
     paths = [paths] if isinstance(paths, str) else paths
     if not text or not isinstance(paths, list) or not all(isinstance(p, str) for p in paths):
         raise DataError('needs a non-empty "query" and "documents" as a list of paths')
-    found = {documents[p] for raw in paths if (p := _relative(raw, source)) in documents}
+    named = [_relative(path, source) for path in paths]
+    kept = dict.fromkeys(duplicates.get(path, path) for path in named)
+    found = {documents[path] for path in kept if path in documents}
     if not found:
         raise DataError(f"no document of the index is called {', '.join(map(repr, paths[:3]))}")
-    return HeldOut(text, frozenset(found))
+    unknown = [path for path in kept if path not in documents]
+    return HeldOut(text, frozenset(found), missing=len(unknown)), unknown
 
 
 def _relative(path: str, source: str) -> str:

@@ -57,24 +57,28 @@ def document_ranks(groups: NDArray[np.int64], most: int = _CUT) -> list[int]:
     return list(dict.fromkeys(groups.tolist()))[:most]
 
 
-def metric_values(ranked: Sequence[int], relevant: Collection[int]) -> dict[str, float]:
+def metric_values(
+    ranked: Sequence[int], relevant: Collection[int], *, missing: int = 0
+) -> dict[str, float]:
     """Score one ranked list of documents.
 
     Args:
         ranked: Document ids, best first.
         relevant: Ids that are right; at least one.
+        missing: How many more are right that cannot be found; they count in R.
 
     Returns:
         Value of each metric of `METRICS`.
     """
     hits = np.array([item in relevant for item in ranked[:_CUT]], dtype=np.float64)
     discounts = 1.0 / np.log2(np.arange(2, _CUT + 2))
-    ideal = discounts[: min(_CUT, len(relevant))].sum()
+    right = len(relevant) + missing
+    ideal = discounts[: min(_CUT, right)].sum()
     first = int(np.argmax(hits)) if hits.any() else -1
     return {
         "ndcg@10": float((hits * discounts[: len(hits)]).sum() / ideal),
         "mrr@10": 1.0 / (first + 1) if first >= 0 else 0.0,
-        "recall@10": float(hits.sum() / len(relevant)),
+        "recall@10": float(hits.sum() / right),
     }
 
 
@@ -140,7 +144,9 @@ def score_store(
             vectors[model] = store.spaces[model].encoder.encode(texts, kind="query")
         found = store.rank(texts, ranking, vectors=vectors.get(model or ""))
         scored = [
-            metric_values(document_ranks(groups.of(query)[ranked.rows]), query.relevant)
+            metric_values(
+                document_ranks(groups.of(query)[ranked.rows]), query.relevant, missing=query.missing
+            )
             for ranked, query in zip(found, queries, strict=True)
         ]
         values[ranking] = {metric: [row[metric] for row in scored] for metric in METRICS}

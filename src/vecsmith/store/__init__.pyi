@@ -31,6 +31,7 @@ from ._store import Store as Store
 from ._store import VectorSpace as VectorSpace
 from ._store import fuse as fuse
 from ._store import model_of as model_of
+from ._vectors import EXACT_UP_TO as EXACT_UP_TO
 from ._vectors import build_vectors as build_vectors
 from ._vectors import index_recipe as index_recipe
 from ._vectors import load_vectors as load_vectors
@@ -39,6 +40,7 @@ from ._vectors import save_vectors as save_vectors
 from ._vectors import search_vectors as search_vectors
 
 __all__ = [
+    "EXACT_UP_TO",
     "AdapterOptions",
     "Answer",
     "CUTOFF_RULES",

@@ -9,6 +9,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecsmith.core import StoreError
-from vecsmith.data import Link, Passage, Skipped, SourceFile
+from vecsmith.data import SAME_CONTENT, Link, Passage, Skipped, SourceFile
 
 SCHEMA = """
 PRAGMA journal_mode = DELETE;
@@ -30,6 +31,7 @@ CREATE TABLE IF NOT EXISTS passages (
   hash TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS passages_document ON passages(document);
 CREATE TABLE IF NOT EXISTS skipped (path BLOB NOT NULL, reason TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS dropped (path BLOB PRIMARY KEY, blocks INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS replaced (row INTEGER PRIMARY KEY, content TEXT NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS lexicon USING fts5(
@@ -65,6 +67,17 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", " ")
 
 
+def _cleaned(passage: Passage) -> Passage:
+    """What SQLite can hold of a passage, so that its hash is that of what is read back."""
+    return replace(
+        passage,
+        headings=tuple(_clean(heading) for heading in passage.headings),
+        text=_clean(passage.text),
+        summary=_clean(passage.summary),
+        anchor=_clean(passage.anchor),
+    )
+
+
 class PassageTable:
     """The SQLite file of an index.
 
@@ -91,6 +104,7 @@ class PassageTable:
             raise StoreError(
                 f"{str(path)!r} cannot be opened as a passage table ({error}); build it again"
             ) from error
+        self._together = False
         self._stems = _Stemmer()
         self._common: frozenset[str] | None = None
 
@@ -111,7 +125,11 @@ class PassageTable:
     # Writing -------------------------------------------------------------------------------
 
     def add_document(
-        self, file: SourceFile, passages: Iterable[Passage], notes: Sequence[Skipped] = ()
+        self,
+        file: SourceFile,
+        passages: Iterable[Passage],
+        notes: Sequence[Skipped] = (),
+        dropped: Mapping[str, int] | None = None,
     ) -> int:
         """Add a document with its passages in one transaction.
 
@@ -119,6 +137,7 @@ class PassageTable:
             file: Where it came from.
             passages: Its passages in order; they are streamed.
             notes: What was left out of it; read after the passages, so the stream may add to it.
+            dropped: Path -> repeated blocks left out; read after the passages as well.
 
         Returns:
             How many passages were added; a document without any is not kept.
@@ -126,18 +145,37 @@ class PassageTable:
         Raises:
             StoreError: The disk is full or the file cannot be written.
         """
+        with contextlib.nullcontext() if self._together else self._writing():
+            try:
+                added = self._insert(file, passages)
+            except sqlite3.IntegrityError as error:
+                raise StoreError(
+                    f"document {file.path!r} is in the table already; each path is added once"
+                ) from error
+            if not added and not notes:
+                notes = [Skipped(file.path, "no text in it")]
+            for note in notes:
+                self._note(note)
+            if blocks := (dropped or {}).get(file.path, 0):
+                values = (_path_blob(file.path), blocks)
+                self.db.execute("INSERT OR REPLACE INTO dropped VALUES (?, ?)", values)
+            return added
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Add several documents in one transaction, which spares waiting for the disk at each."""
+        with self._writing():
+            self._together = True
+            try:
+                yield
+            finally:
+                self._together = False
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
             with self.db:
-                added = self._insert(file, passages)
-                if not added and not notes:
-                    notes = [Skipped(file.path, "no text in it")]
-                for note in notes:
-                    self._note(note)
-                return added
-        except sqlite3.IntegrityError as error:
-            raise StoreError(
-                f"document {file.path!r} is in the table already; each path is added once"
-            ) from error
+                yield
         except sqlite3.OperationalError as error:
             raise StoreError(
                 f"cannot write {str(self.path)!r}: {error}; free space and run again, "
@@ -150,12 +188,12 @@ class PassageTable:
             "INSERT INTO documents (path, kind, sha256, bytes, mtime_ns) VALUES (?,?,?,?,?)",
             values,
         ).lastrowid
-        first = int(self.db.execute("SELECT coalesce(max(row), -1) FROM passages").fetchone()[0])
-        section = int(
-            self.db.execute("SELECT coalesce(max(section), -1) FROM passages").fetchone()[0]
-        )
+        # Sections are numbered in the order of rows; a maximum of them would read the whole table.
+        last = "SELECT row, section FROM passages ORDER BY row DESC LIMIT 1"
+        first, section = self.db.execute(last).fetchone() or (-1, -1)
         row, before = first, None
-        for passage in passages:
+        for raw in passages:
+            passage = _cleaned(raw)
             row += 1
             key = passage.position if passage.kind == "record" else passage.headings[:2]
             section += key != before
@@ -175,15 +213,15 @@ class PassageTable:
                 passage.position,
                 section,
                 json.dumps(passage.headings),
-                _clean(passage.text),
+                passage.text,
                 passage.kind,
-                _clean(passage.summary),
-                _clean(passage.anchor),
+                passage.summary,
+                passage.anchor,
                 json.dumps(links),
                 passage.hash,
             ),
         )
-        content = (row, _clean(passage.content))
+        content = (row, passage.content)
         self.db.execute("INSERT INTO lexicon (rowid, content) VALUES (?, ?)", content)
 
     def replace_contents(self, contents: Mapping[int, str]) -> None:
@@ -210,21 +248,29 @@ class PassageTable:
         self.db.execute("INSERT INTO lexicon (rowid, content) VALUES (?, ?)", values)
         self.db.execute("INSERT OR REPLACE INTO replaced VALUES (?, ?)", values)
 
-    def copy_document(self, other: "PassageTable", path: str, file: SourceFile) -> int:
+    def copy_document(
+        self,
+        other: "PassageTable",
+        path: str,
+        file: SourceFile,
+        notes: Sequence[Skipped] = (),
+        dropped: Mapping[str, int] | None = None,
+    ) -> int:
         """Take a document over from another table without reading it again.
 
         Args:
             other: The table that has it.
             path: Its path there.
             file: What to record of the file.
+            notes: What was left out of it, as the other table's `skipped` says.
+            dropped: Path -> repeated blocks left out, as the other table's `dropped` says.
 
         Returns:
             How many passages were copied.
         """
         where = "WHERE d.path = ? ORDER BY p.row"
-        return self.add_document(
-            file, (stored.passage for stored in other._select(where, (_path_blob(path),)))
-        )
+        stream = (stored.passage for stored in other._select(where, (_path_blob(path),)))
+        return self.add_document(file, stream, notes, dropped)
 
     def _note(self, note: Skipped) -> None:
         values = (_path_blob(note.path), _clean(note.reason))
@@ -295,6 +341,19 @@ class PassageTable:
         """List what was left out: path and reason."""
         rows = self._rows("SELECT path, reason FROM skipped")
         return [(bytes(path).decode("utf-8", "surrogateescape"), why) for path, why in rows]
+
+    def duplicates(self) -> dict[str, str]:
+        """Map files that were left out as doubles to the path that was kept."""
+        return {
+            path: why.removeprefix(SAME_CONTENT)
+            for path, why in self.skipped()
+            if why.startswith(SAME_CONTENT)
+        }
+
+    def dropped(self) -> dict[str, int]:
+        """Map paths to the number of repeated blocks that were left out of them."""
+        rows = self._rows("SELECT path, blocks FROM dropped ORDER BY rowid")
+        return {bytes(path).decode("utf-8", "surrogateescape"): count for path, count in rows}
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         with self._reading():

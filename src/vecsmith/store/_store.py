@@ -10,6 +10,7 @@ Layout of the folder::
     report.html report.json checksums.json
 """
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vecsmith.core import ConfigError, Stamp, StoreError, did_you_mean, read_json, verify_checksums
+from vecsmith.core import (
+    ConfigError,
+    Stamp,
+    StoreError,
+    did_you_mean,
+    read_json,
+    recover_dir,
+    verify_checksums,
+)
 
 from ._fusion import Fusion
 from ._passages import PassageTable
@@ -105,6 +114,9 @@ class Store:
 
     def __init__(self, folder: str | Path, *, verify: bool = False) -> None:
         self.folder = Path(folder)
+        if not self.folder.exists():
+            # A swap by a build or update that was cut off may have left it aside.
+            recover_dir(Path(os.path.realpath(folder)))
         if not (self.folder / "manifest.json").is_file():
             raise StoreError(
                 f"{str(folder)!r} should be an index made by vecsmith build, but has no "
@@ -155,6 +167,18 @@ class Store:
         store.passages, store.spaces, store.shipped = passages, spaces, shipped
         store.fusions = dict(fusions or {})
         return store
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings of the build, its source made absolute.
+
+        Raises:
+            StoreError: The manifest does not tell them.
+        """
+        found = self.manifest.get("settings")
+        if not isinstance(found, dict) or not isinstance(found.get("source"), str):
+            raise _damaged(self.folder, "it names no settings with a source")
+        return found
 
     def close(self) -> None:
         """Close the files."""

@@ -64,12 +64,13 @@ def _from_package(name: str) -> ResolvedModel | None:
 def _from_hub(name: str, *, local: bool) -> Path | None:
     try:
         hub = require("huggingface_hub", "train")
-        errors = (OSError, ValueError, hub.errors.HfHubHTTPError)
+        # A bare import of the package does not load it.
+        refused = require("huggingface_hub.errors", "train").HfHubHTTPError
     except MissingExtra:
         return None
     try:
         return Path(hub.snapshot_download(name, local_files_only=local))
-    except errors:
+    except (OSError, ValueError, refused):
         return None
 
 
