@@ -182,7 +182,8 @@ def test_a_full_page_has_every_section_and_figure(index):
                   "λ = 0.750", "not text: 2", "encrypted: 1", "9 repeated blocks", "some/model",
                   "feed", "2 January 2026, 03:04 UTC", "1 min 15 s", "2.2 GiB", "GISTEmbed",
                   "Model Merging", "Relevance Filtering", "Matryoshka", "87.5%", "3.1%", "62.5%",
-                  "all, as shipped", "0.765", "headings", "0.321", "line 3: is no JSON"):  # fmt: skip
+                  "all, as shipped", "0.765", "headings", "0.321",
+                  "line 3: is no JSON"):  # fmt: skip
         assert words in page.text, words
     assert page.tags.count("svg") == 3 + 2 + 2 + 2 + 1 + 1
     labelled = [v for tag, name, v in page.attributes if tag == "svg" and name == "aria-label"]

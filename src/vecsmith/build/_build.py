@@ -197,7 +197,7 @@ class Job:
         split.save(self.work.file("split.json"))
         if split.notes:
             logger.warning(
-                "%d lines of the pairs file were left out (listed in the report), for example %s",
+                "%d lines of the pairs file need a look (the report lists them), for example %s",
                 len(split.notes),
                 split.notes[0],
             )

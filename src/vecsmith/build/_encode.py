@@ -111,22 +111,41 @@ def _vectors_of(
     return vectors, len(new)
 
 
-def shards(folder: Path) -> Iterator[NDArray[np.float32]]:
+Changed = tuple[NDArray[np.int64], NDArray[np.float32]]
+
+
+def shards(folder: Path, changed: Changed | None = None) -> Iterator[NDArray[np.float32]]:
     """Stream the vectors of `encode_passages`, in the order of rows.
 
     Args:
         folder: The shards.
+        changed: Rows and the vectors that stand in for theirs.
 
     Yields:
         Arrays (rows, dims).
     """
     from safetensors.numpy import load_file
 
+    start = 0
     for path in sorted(folder.glob("*.safetensors")):
-        yield load_file(path)["vectors"]
+        block = load_file(path)["vectors"]
+        if changed is not None:
+            rows, vectors = changed
+            inside = (rows >= start) & (rows < start + len(block))
+            block[rows[inside] - start] = vectors[inside]
+        start += len(block)
+        yield block
 
 
-def index_shards(folder: Path, count: int, dims: int, *, int8: bool, seed: int) -> Any:
+def index_shards(
+    folder: Path,
+    count: int,
+    dims: int,
+    *,
+    int8: bool,
+    seed: int,
+    changed: Changed | None = None,
+) -> Any:
     """Build the faiss index of the shards.
 
     Args:
@@ -135,6 +154,7 @@ def index_shards(folder: Path, count: int, dims: int, *, int8: bool, seed: int) 
         dims: Dimensions.
         int8: Keep 8 bits a number.
         seed: Seed of the training sample.
+        changed: Rows and the vectors that stand in for theirs.
 
     Returns:
         A faiss index.
@@ -145,7 +165,7 @@ def index_shards(folder: Path, count: int, dims: int, *, int8: bool, seed: int) 
     share = min(1.0, (100_000 if count > EXACT_UP_TO else 16_384) / max(count, 1))
     train = None
     if int8 or count > EXACT_UP_TO:
-        picked = [block[rng.random(len(block)) < share] for block in shards(folder)]
+        picked = [block[rng.random(len(block)) < share] for block in shards(folder, changed)]
         train = np.concatenate(picked)
     precision = "int8" if int8 else "float32"
-    return build_vectors(shards(folder), count, dims, precision=precision, train=train)
+    return build_vectors(shards(folder, changed), count, dims, precision=precision, train=train)

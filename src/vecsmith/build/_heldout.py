@@ -266,8 +266,14 @@ class _Maker:
 
     def split(self, pairs_file: str | None, source: str) -> Split:
         if pairs_file is not None:
-            note = self.notes.append
-            for query in read_queries(pairs_file, self.ids, skipped=note, source=source):
+            queries = read_queries(
+                pairs_file,
+                self.ids,
+                skipped=self.notes.append,
+                source=source,
+                duplicates=self.table.duplicates(),
+            )
+            for query in queries:
                 self.given.setdefault(query.text, set()).update(query.relevant)
         self.survey()
         self.structure()

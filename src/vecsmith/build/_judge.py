@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vecsmith.evaluate import (
     METRICS,
@@ -34,7 +33,7 @@ from vecsmith.store import (
     fusion_grid,
 )
 
-from ._encode import shards
+from ._encode import index_shards
 
 UNTOUCHED = ("bm25", "base", "base_hybrid")
 LEAST_QUERIES = 20
@@ -85,41 +84,17 @@ def judge_store(
         opened[name].encoder = space.encoder
         if len(rows):
             changed_vectors = space.encoder.encode([masked[int(row)] for row in rows])
-            opened[name].index = _index_with(
-                shards_of[name], count, space.stamp.dims, rows, changed_vectors, int8, seed
+            opened[name].index = index_shards(
+                shards_of[name],
+                count,
+                space.stamp.dims,
+                int8=int8,
+                seed=seed,
+                changed=(rows, changed_vectors),
             )
         else:
             opened[name].index = space.index
     return Store.assemble(PassageTable(copy), opened)
-
-
-def _index_with(
-    folder: Path,
-    count: int,
-    dims: int,
-    rows: NDArray[np.int64],
-    vectors: NDArray[np.float32],
-    int8: bool,
-    seed: int,
-) -> Any:
-    """Index of the shards with some rows replaced."""
-    from vecsmith.store import build_vectors
-
-    def blocks() -> Any:
-        start = 0
-        for block in shards(folder):
-            inside = (rows >= start) & (rows < start + len(block))
-            block = block.copy()
-            block[rows[inside] - start] = vectors[inside]
-            start += len(block)
-            yield block
-
-    train = None
-    if count > 50_000:
-        rng = np.random.default_rng(seed)
-        train = np.concatenate([b[rng.random(len(b)) < 100_000 / count] for b in blocks()])
-    precision = "int8" if int8 else "float32"
-    return build_vectors(blocks(), count, dims, precision=precision, train=train)
 
 
 def lexical_scale(store: Store, queries: Sequence[HeldOut]) -> float:
