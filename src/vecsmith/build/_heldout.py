@@ -266,14 +266,14 @@ class _Maker:
 
     def split(self, pairs_file: str | None, source: str) -> Split:
         if pairs_file is not None:
-            queries = read_queries(
+            given = read_queries(
                 pairs_file,
                 self.ids,
                 skipped=self.notes.append,
                 source=source,
                 duplicates=self.table.duplicates(),
             )
-            for query in queries:
+            for query in given:
                 self.given.setdefault(query.text, set()).update(query.relevant)
         self.survey()
         self.structure()
