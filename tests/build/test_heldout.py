@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from vecsmith.build import _heldout
 from vecsmith.build._heldout import Split, make_split, side_of
@@ -200,6 +201,8 @@ def test_pairs_without_a_negative_are_trained_on_only_if_need_be():
 
 class Table:
     """An encoder that knows its vectors."""
+
+    device = torch.device("cpu")
 
     def __init__(self, vectors):
         self.vectors = vectors

@@ -14,7 +14,7 @@ from vecsmith.encode import load_sentence_transformer, quiet_hosts
 
 from ._heldout import general_pairs
 from ._settings import BuildSettings
-from ._train import TEMPERATURE, TRAIN_TOKENS
+from ._train import TEMPERATURE, TRAIN_TOKENS, mixed_precision
 from ._watch import pool_mrr
 
 STEPS = 24
@@ -111,7 +111,8 @@ def merge_models(
             # Hard negatives make one loss the larger; both kinds shall count the same.
             options=PositionOptions(batch=_BATCH, seed=settings.seed, normalise=True),
         )
-        merged = search.fit(STEPS)
+        with mixed_precision(base):
+            merged = search.fit(STEPS)
         trace = [
             {"step": row["step"], "loss": row["loss"], "lambda": row["lam"]} for row in search.trace
         ]

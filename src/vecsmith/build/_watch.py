@@ -13,6 +13,8 @@ from vecsmith.core import atomic_path, progress, read_json, write_json
 from vecsmith.data import Pair
 from vecsmith.evaluate import metric_values
 
+from ._train import mixed_precision
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -33,9 +35,10 @@ def pool_scores(
     if not pairs:
         return []
     options: dict[str, Any] = {"normalize_embeddings": True, "show_progress_bar": False}
-    queries = model.encode_query([pair.query for pair in pairs], **options)
     texts = [*(pair.positive for pair in pairs), *distractors]
-    documents = model.encode_document(texts, **options)
+    with mixed_precision(model):
+        queries = model.encode_query([pair.query for pair in pairs], **options)
+        documents = model.encode_document(texts, **options)
     order = np.argsort(-(queries @ documents.T), axis=1, kind="stable")[:, :10]
     rows = [pair.row for pair in pairs]
     same = [{i for i, other in enumerate(rows) if other == row} for row in rows]
