@@ -34,8 +34,8 @@ TRAIN_TOKENS = 96
 LEAST_MINED = 500
 # One long query would pad the queries of its whole batch.
 QUERY_TOKENS = 32
-# Share of the budget for steps; the rest is validation and checkpoints.
-_STEP_SHARE = 0.85
+# Share of the budget for steps; the rest is mining, validation and checkpoints.
+_STEP_SHARE = 0.75
 _CHECKS = 5
 _TRIAL_STEPS = 3
 _PASSES = 3
