@@ -9,7 +9,18 @@ from vecsmith.core import require
 from .._documents import Link, Section, Skipped, SourceFile
 from ._links import resolve_link
 
-LARGEST_PART = 1 << 28  # bytes of the document once unpacked
+LARGEST = 1 << 28  # bytes of all parts once unpacked, which are held at once
+LARGEST_XML = 1 << 26  # bytes of those that are parsed: a tree can take twenty times as much
+# What the author took out, or never wrote: deleted and moved away, prompts, the table of contents.
+_DROPPED = (
+    ".//w:del | .//w:moveFrom | .//w:sdt[w:sdtPr/w:showingPlcHdr]//w:r | "
+    ".//w:sdt[w:sdtPr/w:docPartObj/w:docPartGallery[@w:val='Table of Contents']]"
+)
+# What stands around text that is read, and hides it from python-docx.
+_WRAPPERS = " | ".join(
+    f".//w:{name}"
+    for name in ("sdt", "ins", "moveTo", "fldSimple", "smartTag", "customXml", "dir", "bdo")
+)
 
 
 def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Section]:
@@ -17,26 +28,36 @@ def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Se
 
     Args:
         file: The file.
-        skipped: Called where the file is broken, encrypted or far larger than it seems.
+        skipped: Called where the file is far larger than it seems.
 
     Yields:
         Sections.
     """
     docx = require("docx", "documents")
-    from docx.opc.exceptions import PackageNotFoundError
-
-    try:
-        with zipfile.ZipFile(file.absolute) as bundle:
-            size = max((part.file_size for part in bundle.infolist()), default=0)
-        if size > LARGEST_PART:
-            skipped(Skipped(file.path, f"DOCX that unpacks to {size >> 20} MiB: not read"))
-            return
-        document = docx.Document(str(file.absolute))
-    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError, SyntaxError) as error:
-        skipped(Skipped(file.path, f"broken DOCX: {error}"))
+    with zipfile.ZipFile(file.absolute) as bundle:
+        parts = bundle.infolist()
+    size = sum(part.file_size for part in parts)
+    xml = sum(part.file_size for part in parts if part.filename.endswith((".xml", ".rels")))
+    if size > LARGEST or xml > LARGEST_XML:
+        reason = f"DOCX that unpacks to {size >> 20} MiB, {xml >> 20} MiB of it XML: not read"
+        skipped(Skipped(file.path, reason))
         return
+    document = docx.Document(str(file.absolute))
+    _unwrap(document.element.body)
     title = (document.core_properties.title or "").strip()
     yield from _Walk(file, title).sections(document)
+
+
+def _unwrap(body: Any) -> None:
+    """Put text in tracked insertions, content controls and fields where plain text would stand."""
+    for element in body.xpath(_DROPPED):
+        if element.getparent() is not None:
+            element.getparent().remove(element)
+    for wrapper in body.xpath(_WRAPPERS):
+        content = wrapper.findall("{*}sdtContent") if wrapper.tag.endswith("}sdt") else [wrapper]
+        for child in [child for holder in content for child in holder]:
+            wrapper.addprevious(child)
+        wrapper.getparent().remove(wrapper)
 
 
 class _Walk:
