@@ -1,4 +1,4 @@
-"""Time stays proportional to the file: half a megabyte of what patterns dread takes seconds at most.
+"""Time stays proportional to the file: half a megabyte of what patterns dread takes seconds.
 
 Half a megabyte of ordinary Markdown takes about half a second, so the bound leaves room for a busy
 machine; a pattern that takes the square of the length takes minutes.

@@ -16,8 +16,8 @@ COUNTED = 20_000  # headings whose repetitions are numbered; more would fill the
 _MARK = re.compile(r"^(?:(#{1,6})[ \t]| {0,3}(`{3,}|~{3,})(.*))", re.MULTILINE)
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
 _FIELD = re.compile(r"^(title|description|summary):[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
-# Each of these stops at the mark that would begin it anew, else a run of such marks takes the square
-# of its length.
+# Each of these stops at the mark that would begin it anew, else a run of such marks would take the
+# square of its length.
 _ID = re.compile(r"\{#([\w.:-]+)[^{}]*\}\s*$")
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _ANCHOR_TAG = re.compile(r"<a[^<>]{1,200}?(?:id|name)=[\"']([^\"']+)")
