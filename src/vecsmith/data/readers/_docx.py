@@ -73,6 +73,7 @@ class _Walk:
         self.named = bool(title)
         self.blocks: list[str] = []
         self.links: list[Link] = []
+        self.styles: dict[str | None, tuple[int | None, bool]] = {}
 
     def sections(self, document: Any) -> Iterator[Section]:
         for block in document.iter_inner_content():
@@ -80,14 +81,22 @@ class _Walk:
                 self.add(_table(block))
                 continue
             text = block.text.strip()
-            level = _level(block)
+            level, listed = self.style(block)
             if level is not None and text:
                 yield from self.flush()
                 self.enter(level, " ".join(text.split()))
                 continue
             self.find_links(block)
-            self.add(f"- {text}" if text and _is_item(block) else text)
+            self.add(f"- {text}" if text and (listed or _numbered(block)) else text)
         yield from self.flush()
+
+    def style(self, paragraph: Any) -> tuple[int | None, bool]:
+        """Give outline level and whether it is a list; python-docx looks through all styles."""
+        name = paragraph._p.style
+        if name not in self.styles:
+            style = paragraph.style
+            self.styles[name] = _level(style), "List" in (getattr(style, "name", "") or "")
+        return self.styles[name]
 
     def enter(self, level: int, text: str) -> None:
         if level == 0 and (not self.named or text == self.stack[0][1]):
@@ -119,9 +128,8 @@ class _Walk:
                 self.links.append(Link(link.text.strip(), *target))
 
 
-def _level(paragraph: Any) -> int | None:
+def _level(style: Any) -> int | None:
     """Give the outline level: 0 for a title, 1 for the first rank of headings; None for text."""
-    style = paragraph.style
     seen = 0
     while style is not None and seen < 10:
         identity = (style.style_id or "").lower()
@@ -136,10 +144,9 @@ def _level(paragraph: Any) -> int | None:
     return None
 
 
-def _is_item(paragraph: Any) -> bool:
+def _numbered(paragraph: Any) -> bool:
     properties = paragraph._p.pPr
-    numbered = properties is not None and properties.numPr is not None
-    return numbered or (paragraph.style is not None and "List" in (paragraph.style.name or ""))
+    return properties is not None and properties.numPr is not None
 
 
 def _table(table: Any) -> str:
