@@ -14,6 +14,7 @@ from vecsmith.core import require
 FEW_BYTES = 12
 SAMPLE = 1 << 15  # bytes given to the guesser
 SCAN = 1 << 24  # bytes searched for the first that is not ASCII
+JAPANESE = "iso2022_jp_ext"
 MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -74,6 +75,8 @@ def detect_encoding(path: Path) -> str:
             return wide
         sample, seen = head, len(head)
         while sample.isascii() and seen < SCAN:
+            if is_escaped_japanese(sample):
+                return JAPANESE
             sample = handle.read(SAMPLE)
             seen += len(sample)
             if not sample:
@@ -90,6 +93,8 @@ def guess_encoding(sample: bytes) -> str:
     Returns:
         A codec name of Python; "utf-8" where it is valid or nothing fits better.
     """
+    if is_escaped_japanese(sample):
+        return JAPANESE
     if sample.isascii() or _mostly_utf8(sample):
         return "utf-8"
     matches = list(require("charset_normalizer", "documents").from_bytes(sample))
@@ -102,6 +107,21 @@ def guess_encoding(sample: bytes) -> str:
         return "cp1252"
     # The two differ in typographic quotes only, which Latin-1 texts in the wild do use.
     return {"latin_1": "cp1252", "iso8859_1": "cp1252"}.get(best.encoding, str(best.encoding))
+
+
+def is_escaped_japanese(data: bytes) -> bool:
+    """Recognise ISO-2022-JP, which is ASCII by its bytes, by its escape sequences.
+
+    Args:
+        data: Bytes of a text; may end inside a character.
+
+    Returns:
+        Whether it is ISO-2022-JP. Escape sequences of terminals are others.
+    """
+    if not (b"\x1b$B" in data or b"\x1b$@" in data) or not data.isascii():
+        return False
+    text = data.decode(JAPANESE, errors="replace")
+    return text.count("\ufffd") < 0.02 * len(text)
 
 
 def _case_exchanged(text: str) -> bool:

@@ -9,7 +9,20 @@ from vecsmith.core import require
 from .._documents import Link, Section, Skipped, SourceFile
 from ._links import resolve_link
 
-LARGEST_PART = 1 << 28  # bytes of the document once unpacked
+LARGEST = 1 << 28  # bytes of all parts once unpacked, which are held at once
+LARGEST_XML = 1 << 26  # bytes of those that are parsed: a tree can take twenty times as much
+# What the author took out, or never wrote: deleted and moved away, prompts, the table of contents.
+_DROPPED = (
+    ".//*[self::w:del or self::w:moveFrom]",
+    ".//w:sdt[w:sdtPr/w:showingPlcHdr]//w:r",
+    ".//w:sdt[w:sdtPr/w:docPartObj/w:docPartGallery[@w:val='Table of Contents']]",
+)
+# What stands around text that is read, and hides it from python-docx. One path with a condition:
+# a union of paths takes the product of their lengths.
+_WRAPPERS = (
+    ".//*[self::w:sdt or self::w:ins or self::w:moveTo or self::w:fldSimple or self::w:smartTag "
+    "or self::w:customXml or self::w:dir or self::w:bdo]"
+)
 
 
 def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Section]:
@@ -17,26 +30,40 @@ def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Se
 
     Args:
         file: The file.
-        skipped: Called where the file is broken, encrypted or far larger than it seems.
+        skipped: Called where the file is far larger than it seems.
 
     Yields:
         Sections.
     """
     docx = require("docx", "documents")
-    from docx.opc.exceptions import PackageNotFoundError
-
-    try:
-        with zipfile.ZipFile(file.absolute) as bundle:
-            size = max((part.file_size for part in bundle.infolist()), default=0)
-        if size > LARGEST_PART:
-            skipped(Skipped(file.path, f"DOCX that unpacks to {size >> 20} MiB: not read"))
-            return
-        document = docx.Document(str(file.absolute))
-    except (zipfile.BadZipFile, PackageNotFoundError, KeyError, ValueError, SyntaxError) as error:
-        skipped(Skipped(file.path, f"broken DOCX: {error}"))
+    with zipfile.ZipFile(file.absolute) as bundle:
+        parts = bundle.infolist()
+    size = sum(part.file_size for part in parts)
+    xml = sum(part.file_size for part in parts if _parsed(part.filename))
+    if size > LARGEST or xml > LARGEST_XML:
+        reason = f"DOCX that unpacks to {size >> 20} MiB, {xml >> 20} MiB of it XML: not read"
+        skipped(Skipped(file.path, reason))
         return
+    document = docx.Document(str(file.absolute))
+    _unwrap(document.element.body)
     title = (document.core_properties.title or "").strip()
     yield from _Walk(file, title).sections(document)
+
+
+def _parsed(name: str) -> bool:
+    return name.lower().endswith((".xml", ".rels"))
+
+
+def _unwrap(body: Any) -> None:
+    """Put text in tracked insertions, content controls and fields where plain text would stand."""
+    for element in [found for path in _DROPPED for found in body.xpath(path)]:
+        if element.getparent() is not None:
+            element.getparent().remove(element)
+    for wrapper in body.xpath(_WRAPPERS):
+        content = wrapper.findall("{*}sdtContent") if wrapper.tag.endswith("}sdt") else [wrapper]
+        for child in [child for holder in content for child in holder]:
+            wrapper.addprevious(child)
+        wrapper.getparent().remove(wrapper)
 
 
 class _Walk:
@@ -46,6 +73,7 @@ class _Walk:
         self.named = bool(title)
         self.blocks: list[str] = []
         self.links: list[Link] = []
+        self.styles: dict[str | None, tuple[int | None, bool]] = {}
 
     def sections(self, document: Any) -> Iterator[Section]:
         for block in document.iter_inner_content():
@@ -53,14 +81,22 @@ class _Walk:
                 self.add(_table(block))
                 continue
             text = block.text.strip()
-            level = _level(block)
+            level, listed = self.style(block)
             if level is not None and text:
                 yield from self.flush()
                 self.enter(level, " ".join(text.split()))
                 continue
             self.find_links(block)
-            self.add(f"- {text}" if text and _is_item(block) else text)
+            self.add(f"- {text}" if text and (listed or _numbered(block)) else text)
         yield from self.flush()
+
+    def style(self, paragraph: Any) -> tuple[int | None, bool]:
+        """Give outline level and whether it is a list; python-docx looks through all styles."""
+        name = paragraph._p.style
+        if name not in self.styles:
+            style = paragraph.style
+            self.styles[name] = _level(style), "List" in (getattr(style, "name", "") or "")
+        return self.styles[name]
 
     def enter(self, level: int, text: str) -> None:
         if level == 0 and (not self.named or text == self.stack[0][1]):
@@ -92,9 +128,8 @@ class _Walk:
                 self.links.append(Link(link.text.strip(), *target))
 
 
-def _level(paragraph: Any) -> int | None:
+def _level(style: Any) -> int | None:
     """Give the outline level: 0 for a title, 1 for the first rank of headings; None for text."""
-    style = paragraph.style
     seen = 0
     while style is not None and seen < 10:
         identity = (style.style_id or "").lower()
@@ -109,10 +144,9 @@ def _level(paragraph: Any) -> int | None:
     return None
 
 
-def _is_item(paragraph: Any) -> bool:
+def _numbered(paragraph: Any) -> bool:
     properties = paragraph._p.pPr
-    numbered = properties is not None and properties.numPr is not None
-    return numbered or (paragraph.style is not None and "List" in (paragraph.style.name or ""))
+    return properties is not None and properties.numPr is not None
 
 
 def _table(table: Any) -> str:

@@ -12,35 +12,32 @@ from typing import Any
 from vecsmith.core import require
 
 from .._documents import Link, Section, Skipped, SourceFile
-from ._decode import guess_encoding, looks_like_utf16, read_pieces
+from ._decode import read_pieces
+from ._html_tree import BREAK, HEADINGS, decode_page, parse_page
 from ._links import resolve_link
 
 PIECE = 1 << 23
-BREAK = "\ue000"  # stands for <br> while white space is collapsed
-HEADINGS = {"h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
-JUNK_TAGS = (
-    *("script", "style", "nav", "footer", "aside", "noscript", "template", "svg", "iframe"),
-    *("object", "canvas", "button", "select", "input", "textarea", "dialog", "video", "audio"),
-)
-JUNK_ROLES = {"navigation", "search", "banner", "contentinfo", "complementary", "menu", "menubar"}
-JUNK_CLASSES = {
-    *("headerlink", "viewcode-link", "viewcode-back", "sphinxsidebar", "related", "docnav"),
-    *("toctree-wrapper", "breadcrumb", "breadcrumbs", "navbar", "sidebar-nav", "nav", "menu"),
-    *("pagination", "toc", "site-footer", "site-header", "page-footer", "footer", "cookie"),
-    *("mw-editsection", "navbox", "noprint", "skip-link", "sr-only", "visually-hidden", "linenos"),
-    *("mobile-nav", "navheader", "navfooter", "contents", "topic-toc", "edit-this-page", "anchor"),
-}
-JUNK_IDS = {"toc", "footer", "header", "nav", "navigation", "sidebar", "menu", "banner"}
+DEEPEST = 150  # blocks within blocks; below them only words are told apart
 BLOCKS = {
-    *("address", "article", "blockquote", "body", "center", "dd", "details", "div", "dl", "dt"),
+    *(
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "center",
+        "dd",
+        "details",
+        "div",
+        "dl",
+        "dt",
+    ),
     *("fieldset", "figcaption", "figure", "form", "header", "hgroup", "hr", "html", "li", "main"),
     *("ol", "p", "pre", "section", "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr"),
     *("ul", "caption", "search", *HEADINGS),
 }
 DEFINITION = 10  # rank of the outermost definition list, below all headings
 _HEADING_START = re.compile(r"<h[1-6][\s>]", re.IGNORECASE)
-_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 
 
 def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Section]:
@@ -57,7 +54,7 @@ def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Se
     walk: PageWalk | None = None
     count = 0
     for text in _page_pieces(file):
-        root = parse(text)
+        root = parse_page(text)
         if root is None:
             continue
         if walk is None:
@@ -72,7 +69,7 @@ def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Se
 
 def _page_pieces(file: SourceFile) -> Iterator[str]:
     if file.bytes <= PIECE:
-        yield _decoded(file.absolute.read_bytes())
+        yield decode_page(file.absolute.read_bytes())
         return
     rest = ""
     for piece in read_pieces(file.absolute, size=PIECE):
@@ -82,75 +79,6 @@ def _page_pieces(file: SourceFile) -> Iterator[str]:
         yield rest[:cut]
         rest = rest[cut:]
     yield rest
-
-
-def _decoded(data: bytes) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    wide = looks_like_utf16(data[:4096])
-    if wide:
-        return data.decode(wide, errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    named = _CHARSET.search(data[:4096])
-    if named and named.group(1).lower() not in {b"utf-8", b"utf8"}:
-        try:
-            return data.decode(named.group(1).decode("ascii"), errors="replace")
-        except LookupError:
-            pass
-    sample = next((i for i, byte in enumerate(data) if byte > 127), 0)
-    encoding = guess_encoding(data[max(0, sample - 4096) : sample + 32768])
-    errors = "vecsmith-windows" if encoding == "utf-8" else "replace"
-    return data.decode(encoding, errors=errors)
-
-
-def parse(text: str) -> Any:
-    """Parse HTML and take out what is never content.
-
-    Args:
-        text: A page or a piece of one.
-
-    Returns:
-        The root element, or None where there is none.
-    """
-    from lxml import etree, html
-
-    text = _DECLARATION.sub("", text).replace("\x00", "")
-    if not text.strip():
-        return None
-    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
-    try:
-        root = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
-    except etree.ParserError:
-        return None
-    etree.strip_elements(root, *JUNK_TAGS, with_tail=False)
-    for element in root.xpath("//*[@class or @role or @hidden or @id]"):
-        if _junk(element) and element.getparent() is not None:
-            element.drop_tree()
-    for header in list(root.iter("header")):
-        if header.getparent() is not None and not any(True for _ in header.iter(*HEADINGS)):
-            header.drop_tree()
-    for line_break in root.iter("br"):
-        line_break.tail = BREAK + (line_break.tail or "")
-    return root
-
-
-def _junk(element: Any) -> bool:
-    if element.tag in {"html", "body", "main", "article", *HEADINGS}:
-        return False
-    attributes = element.attrib
-    if attributes.get("role", "") in JUNK_ROLES or "hidden" in attributes:
-        return True
-    if "main" in attributes.get("role", ""):
-        return False
-    if not JUNK_CLASSES.isdisjoint(attributes.get("class", "").lower().split()):
-        # "anchor" and "contents" are also used for what holds the text itself
-        return len(element) == 0 or not any(True for _ in element.iter("p", "pre", "dt", *HEADINGS))
-    if attributes.get("id", "").lower() in JUNK_IDS and element.tag in {"div", "ul", "table", "p"}:
-        return not any(True for _ in element.iter("pre", "dt"))
-    return False
 
 
 def flat(element: Any) -> str:
@@ -277,7 +205,7 @@ class PageWalk:
     def child(self, element: Any) -> None:
         """Walk one element, by what it is."""
         tag = element.tag
-        if self.depth > 150:
+        if self.depth > DEEPEST:
             self.words(element)
         elif tag in HEADINGS:
             self.heading(element)
@@ -331,13 +259,17 @@ class PageWalk:
             self.find_links(element)
             self.add("\n".join(lines))
             return
+        self.depth += 1
+        self.inline.append(element.text or "")
         for item in element:
             if isinstance(item.tag, str):
                 self.end_block()
                 self.prefix = "- " if item.tag == "li" else ""
-                self.container(item)
+                self.child(item) if item.tag in {"ul", "ol"} else self.container(item)
                 self.end_block()
                 self.prefix = ""
+            self.inline.append(item.tail or "")
+        self.depth -= 1
 
     def table(self, element: Any) -> None:
         """Add a table, a row a line, or walk it where it only lays out the page."""
@@ -463,10 +395,15 @@ def _link_list(element: Any) -> bool:
 
 
 def _list_lines(element: Any, indent: str) -> list[str] | None:
-    """Give the items of a list as lines, or None where an item holds more than one paragraph."""
+    """Give the items of a list as lines, or None where one is no simple item or stands too deep."""
+    loose = [element.text, *(item.tail for item in element)]
+    if len(indent) > 2 * DEEPEST or any(text and text.strip() for text in loose):
+        return None
     lines: list[str] = []
     for item in element:
         if item.tag != "li":
+            if any(text.strip() for text in item.itertext()):
+                return None
             continue
         nested = [inner for inner in item if inner.tag in {"ul", "ol"}]
         others = [inner for inner in item if inner not in nested]

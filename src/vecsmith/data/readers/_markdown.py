@@ -13,13 +13,14 @@ from ._links import resolve_link
 
 PIECE = 1 << 18  # characters parsed at once, about
 COUNTED = 20_000  # headings whose repetitions are numbered; more would fill the memory
-_HEADING = re.compile(r"^#{1,6}[ \t]", re.MULTILINE)
-_FENCE = re.compile(r"^ {0,3}(```+|~~~+)", re.MULTILINE)
+_MARK = re.compile(r"^(?:(#{1,6})[ \t]| {0,3}(`{3,}|~{3,})(.*))", re.MULTILINE)
 _FRONT = re.compile(r"\A---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", re.DOTALL)
 _FIELD = re.compile(r"^(title|description|summary):[ \t]*[\"']?(.+?)[\"']?[ \t]*$", re.MULTILINE)
-_ID = re.compile(r"\s*\{#([\w.:-]+)[^}]*\}\s*$")
-_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<!--.*?-->", re.DOTALL)
-_ANCHOR_TAG = re.compile(r"<a[^>]+(?:id|name)=[\"']([^\"']+)")
+# Each of these stops at the mark that would begin it anew, else a run of such marks would take the
+# square of its length.
+_ID = re.compile(r"\{#([\w.:-]+)[^{}]*\}\s*$")
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+_ANCHOR_TAG = re.compile(r"<a[^<>]{1,200}?(?:id|name)=[\"']([^\"']+)")
 
 
 def read(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> Iterator[Section]:
@@ -56,36 +57,46 @@ def _front_matter(text: str) -> tuple[dict[str, str], str]:
 
 def _pieces(file: SourceFile) -> Iterator[str]:
     """Give pieces that end before a heading outside of fenced code."""
-    rest = ""
+    rest, fences = "", _Fences()
     for piece in read_pieces(file.absolute, size=PIECE):
         rest += piece
+        cut = fences.last_heading(rest)
         if len(rest) < PIECE:
             continue
-        cut = next(
-            (
-                found.start()
-                for found in reversed(list(_HEADING.finditer(rest)))
-                if found.start() > 0 and not _inside_fence(rest[: found.start()])
-            ),
-            0,
-        )
-        if not cut and len(rest) > 8 * PIECE:
-            cut = rest.rfind("\n\n") + 1 or len(rest)
+        if cut:
+            fences.forget(cut)
+        elif len(rest) > 8 * PIECE:
+            # The parser takes what follows for a new document, so fences begin anew with it.
+            cut, fences = rest.rfind("\n\n") + 1 or len(rest), _Fences()
         if cut:
             yield rest[:cut]
             rest = rest[cut:]
     yield rest
 
 
-def _inside_fence(text: str) -> bool:
-    opened = ""
-    for found in _FENCE.finditer(text):
-        mark = found.group(1)
-        if not opened:
-            opened = mark
-        elif mark[0] == opened[0] and len(mark) >= len(opened):
-            opened = ""
-    return bool(opened)
+class _Fences:
+    """Finds headings outside of fenced code; each character of a growing text is seen once."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.cut = 0
+        self.opened = ""
+
+    def last_heading(self, text: str) -> int:
+        for found in _MARK.finditer(text, self.seen):
+            heading, fence, rest = found.groups()
+            if heading:
+                self.cut = self.cut if self.opened else found.start()
+            elif not self.opened:
+                # A backtick further on makes it code within a line.
+                self.opened = "" if fence[0] == "`" and "`" in rest else fence
+            elif fence.startswith(self.opened) and not rest.strip():
+                self.opened = ""
+        self.seen = len(text)
+        return self.cut
+
+    def forget(self, cut: int) -> None:
+        self.seen, self.cut = self.seen - cut, 0
 
 
 def slug(text: str) -> str:
@@ -180,7 +191,7 @@ class _Walk:
         named = _ID.search(text)
         in_tag = _ANCHOR_TAG.search(inline.content)
         if named:
-            text = text[: named.start()]
+            text = text[: named.start()].rstrip()
         base = slug(text)
         number = self.slugs.get(base, 0)
         if number or len(self.slugs) < COUNTED:
@@ -260,5 +271,9 @@ def _closing(tokens: list[Any], at: int) -> int:
 def _without_tags(html: str) -> str:
     from html import unescape
 
-    text = unescape(_TAG.sub(" ", html))
+    parts, at = [], 0
+    while (start := html.find("<!--", at)) >= 0 and (end := html.find("-->", start)) >= 0:
+        parts.append(html[at:start])
+        at = end + 3
+    text = unescape(_TAG.sub(" ", " ".join([*parts, html[at:]])))
     return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())

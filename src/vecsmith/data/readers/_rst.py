@@ -15,12 +15,14 @@ from ._text import SECTION, stream_blocks
 
 _ADORNMENT = re.compile(r"^([!-/:-@\[-`{-~])\1{2,}\s*$")
 _DIRECTIVE = re.compile(r"^(\s*)\.\. ([\w:.+-]+)::\s*(.*)$")
-_LABEL = re.compile(r"^\s*\.\. _`?([^`]+?)`?:\s*(\S*)\s*$")
+# Names are bounded, and what ends at white space is stripped afterwards: patterns that may begin or
+# end at every character of a long run take the square of its length.
+_LABEL = re.compile(r"^\s*\.\. _`?([^`]{1,300}?)`?:\s*(\S*)\s*$")
 _OPTION = re.compile(r"^\s+:[\w-]+:")
-_ROLE_TITLE = re.compile(r":([\w:+.-]+):`([^`<]+?)\s*<([^`>]+)>`")
-_ROLE = re.compile(r":([\w:+.-]+):`[~!]?([^`]+)`")
-_LINK = re.compile(r"`([^`<]+?)\s*<([^`>]+)>`__?")
-_REFERENCE = re.compile(r"`([^`]+)`__?|\b([A-Za-z][\w-]*[A-Za-z0-9])_(?=[\s.,;:)]|$)")
+_ROLE_TITLE = re.compile(r":([\w:+.-]{1,64}):`([^`<]+)<([^`>]+)>`")
+_ROLE = re.compile(r":([\w:+.-]{1,64}):`[~!]?([^`]+)`")
+_LINK = re.compile(r"`([^`<]+)<([^`>]+)>`__?")
+_REFERENCE = re.compile(r"`([^`]+)`__?|\b([A-Za-z][\w-]{0,98}[A-Za-z0-9])_(?=[\s.,;:)]|$)")
 _MARK = re.compile(r"\*\*([^*\n]+)\*\*|(?<!\*)\*([^*\n]+)\*(?!\*)|``(.+?)``")
 _DROPPED = {
     *("toctree", "image", "index", "highlight", "currentmodule", "module", "moduleauthor"),
@@ -238,8 +240,8 @@ class _Walk:
                 self.link(found.group(2), f"{found.group(3)}.rst")
         for found in _LINK.finditer(text):
             self.link(found.group(1), found.group(2))
-        text = _ROLE_TITLE.sub(r"\2", text)
-        text = _LINK.sub(r"\1", text)
+        text = _ROLE_TITLE.sub(lambda found: found.group(2).rstrip(), text)
+        text = _LINK.sub(lambda found: found.group(1).rstrip(), text)
         text = _ROLE.sub(r"\2", text)
         text = _REFERENCE.sub(lambda found: found.group(1) or found.group(2), text)
         text = _MARK.sub(lambda found: next(part for part in found.groups() if part), text)

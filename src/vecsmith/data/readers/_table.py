@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from vecsmith.core import ConfigError, MissingExtra, did_you_mean
+from vecsmith.core import ConfigError, VecsmithError, did_you_mean
 
 from .._documents import Section, Skipped, SourceFile
 
@@ -160,19 +160,34 @@ def read_sections(file: SourceFile, *, skipped: Callable[[Skipped], None]) -> It
         skipped(item)
 
     count = 0
-    try:
-        for section in module.read(file, skipped=tell):
-            if section.text.strip() or section.summary.strip():
-                count += 1
-                yield section
-    except MissingExtra:
-        raise
-    except OSError as error:
-        tell(Skipped(file.path, f"cannot be read: {error.strerror or error}"))
-    except (ValueError, LookupError, RecursionError, MemoryError) as error:
-        tell(Skipped(file.path, f"broken {file.kind}: {describe(error)}"))
+    for section in _guarded(module.read(file, skipped=tell), file, tell):
+        if section.text.strip() or section.summary.strip():
+            count += 1
+            yield section
     if not count and not told:
         skipped(Skipped(file.path, "no text in it"))
+
+
+def _guarded(
+    sections: Iterator[Section], file: SourceFile, tell: Callable[[Skipped], None]
+) -> Iterator[Section]:
+    """Pass sections on; what a reader trips over ends its file, never the whole run."""
+    while True:
+        # Only the reader's own step is guarded: an error thrown in at `yield` is the caller's.
+        try:
+            section = next(sections, None)
+        except (VecsmithError, MemoryError):
+            raise
+        except OSError as error:
+            tell(Skipped(file.path, f"cannot be read: {error.strerror or error}"))
+            return
+        except Exception as error:  # parsers raise nearly anything on a file that is odd enough
+            reason = f"broken {file.kind}: {type(error).__name__}: {describe(error)}"
+            tell(Skipped(file.path, reason))
+            return
+        if section is None:
+            return
+        yield section
 
 
 def describe(error: BaseException) -> str:
