@@ -80,11 +80,6 @@ def merge_models(
     Returns:
         Length found, probe loss by step, MRR@10 of the three models on both kinds of pairs.
     """
-    datasets = require("datasets", "train")
-    from vecsmith.reshape import MergeSet, SelfPositioning
-    from vecsmith.reshape.merge import PositionOptions
-    from vecsmith.train import GuidedContrastiveLoss
-
     seed_everything(settings.seed)
     base, expert = load_sentence_transformer(settings.model), load_sentence_transformer(tuned)
     whole_length = base.max_seq_length
@@ -96,27 +91,9 @@ def merge_models(
     found: dict[str, Any] = {"lambda": 1.0, "trace": []}
     merged = expert
     if len(probe) >= _LEAST:
-        sets = {
-            name: datasets.Dataset.from_dict(
-                dict(zip(_COLUMNS, zip(*rows, strict=True), strict=False))
-            )
-            for name, rows in (("domain", probe), ("general", fitted))
-        }
-        search = SelfPositioning(
-            MergeSet(base, {"adapted": expert}),
-            lambda model: GuidedContrastiveLoss(
-                model, None, temperature=TEMPERATURE, blocks=("qp", "qn")
-            ),
-            sets,
-            # Hard negatives make one loss the larger; both kinds shall count the same.
-            options=PositionOptions(batch=_BATCH, seed=settings.seed, normalise=True),
+        merged, found = _positioned(
+            base, expert, {"domain": probe, "general": fitted}, settings.seed
         )
-        with mixed_precision(base):
-            merged = search.fit(STEPS)
-        trace = [
-            {"step": row["step"], "loss": row["loss"], "lambda": row["lam"]} for row in search.trace
-        ]
-        found = {"lambda": search.lam, "trace": trace}
     scores = {
         name: {
             "collection": pool_mrr(model, watch, distractors),
@@ -133,3 +110,33 @@ def merge_models(
     result = {**found, "mrr@10": scores, "kept": kept}
     write_json(out / "merge_scores.json", result)
     return result
+
+
+def _positioned(
+    base: Any, expert: Any, probe: Mapping[str, Sequence[tuple[str, ...]]], seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """Search the point between two models; returns the model there, its length and the way."""
+    datasets = require("datasets", "train")
+    from vecsmith.reshape import MergeSet, SelfPositioning
+    from vecsmith.reshape.merge import PositionOptions
+    from vecsmith.train import GuidedContrastiveLoss
+
+    sets = {
+        name: datasets.Dataset.from_dict(dict(zip(_COLUMNS, zip(*rows, strict=True), strict=False)))
+        for name, rows in probe.items()
+    }
+    search = SelfPositioning(
+        MergeSet(base, {"adapted": expert}),
+        lambda model: GuidedContrastiveLoss(
+            model, None, temperature=TEMPERATURE, blocks=("qp", "qn")
+        ),
+        sets,
+        # Hard negatives make one loss the larger; both kinds shall count the same.
+        options=PositionOptions(batch=_BATCH, seed=seed, normalise=True),
+    )
+    with mixed_precision(base):
+        merged = search.fit(STEPS)
+    trace = [
+        {"step": row["step"], "loss": row["loss"], "lambda": row["lam"]} for row in search.trace
+    ]
+    return merged, {"lambda": search.lam, "trace": trace}
