@@ -35,7 +35,7 @@ LEAST_MINED = 500
 # One long query would pad the queries of its whole batch.
 QUERY_TOKENS = 32
 # Share of the budget for steps; the rest is mining, validation and checkpoints.
-_STEP_SHARE = 0.75
+_STEP_SHARE = 0.65
 _CHECKS = 5
 _TRIAL_STEPS = 3
 _PASSES = 3
