@@ -20,6 +20,7 @@ from vecsmith.core import (
     Stamp,
     hash_text,
     peak_memory_mb,
+    release_memory,
     require,
 )
 from vecsmith.data import Pair
@@ -157,6 +158,7 @@ class Job:
         logger.info("%s", name)
         with disk_errors_told(f"step {name!r}"):
             result = action()
+        release_memory()
         spent = time.perf_counter() - begin
         noted = {"result": result, "seconds": round(spent, 2)}
         self.work.finish(name, {**noted, "peak_memory_mb": round(peak_memory_mb())})

@@ -24,6 +24,7 @@ from ._fit_options import FitResult as FitResult
 from ._progress import progress as progress
 from ._resources import hardware as hardware
 from ._resources import peak_memory_mb as peak_memory_mb
+from ._resources import release_memory as release_memory
 from ._seeds import numpy_generator as numpy_generator
 from ._seeds import seed_everything as seed_everything
 from ._seeds import torch_generator as torch_generator
@@ -61,6 +62,7 @@ __all__ = [
     "permutation_p",
     "progress",
     "read_json",
+    "release_memory",
     "recover_dir",
     "replace_dir",
     "require",

@@ -1,5 +1,8 @@
 """What a measurement ran on and how much memory it took."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import platform
 import sys
@@ -18,6 +21,16 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def release_memory() -> None:
+    """Give memory that is no longer used back to the system, where it can be told to.
+
+    The C library keeps what a finished training has freed; the next step would come on top of it.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def cores() -> int:
