@@ -44,7 +44,7 @@ class BuildSettings:
         budget_s: Seconds for training.
         steps: Fixed number of training steps instead of a time; 0 trains nothing.
         dims: Leading dimensions that the index keeps; None keeps all.
-        precision: Share of shown passages that should be relevant; None keeps 95% of the
+        precision: Share of shown passages that should be relevant; None keeps 90% of the
             right ones.
         int8: Keep vectors in 8 bits.
         lora: Train low-rank adapters instead of all weights.
