@@ -24,7 +24,9 @@ from vecsmith.store import Searcher
 
 QUERIES, COLD, TOKENS = 300, 5, 128
 PAGE = "library/json.html"
-WORDS = "<p>The zyxwv option chooses how numbers are written when a file is closed.</p></body>"
+# The last section ends before the page's frame, which is not read.
+LAST = "</section>"
+WORDS = f"<p>The zyxwv option chooses how numbers are written when a file is closed.</p>{LAST}"
 
 
 def vecsmith(*words: object) -> tuple[str, float]:
@@ -62,7 +64,8 @@ def p95(values: list[float]) -> float:
 def updating(source: Path, index: Path) -> dict[str, Any]:
     """Change one page, update, and see that the change is found."""
     page = source / PAGE
-    page.write_text(page.read_text("utf-8").replace("</body>", WORDS), "utf-8")
+    before, _, after = page.read_text("utf-8").rpartition(LAST)
+    page.write_text(before + WORDS + after, "utf-8")
     out, seconds = vecsmith("update", index, "--json")
     result = json.loads(out)
     found, _ = vecsmith("search", index, "zyxwv", "--ranking", "bm25", "--all", "--json")
