@@ -23,7 +23,7 @@ demo: install
 	mkdir -p $(DEMO)/source
 	for part in json email http logging urllib collections; do \
 	  cp -R "$(LIB)/$$part" $(DEMO)/source/; done
-	$(BIN)/vecsmith build $(DEMO)/source --out $(DEMO)/index --budget 60s
+	$(BIN)/vecsmith build $(DEMO)/source --out $(DEMO)/index --budget 30s
 	@echo
 	$(BIN)/vecsmith search $(DEMO)/index "parse a date from an email header" --top-k 3 --all
 	@echo
