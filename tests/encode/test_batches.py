@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,26 +10,40 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from vecsmith.core import ConfigError, Stamp
 from vecsmith.encode.text._batches import (
+    STEP,
     encode_in_batches,
     length_batches,
+    padded_length,
     prompt_of,
     truncate,
 )
 
 
 @given(st.lists(st.integers(0, 300), max_size=60), st.integers(1, 600))
-def test_each_row_is_in_one_batch_within_the_budget(lengths, budget):
+def test_each_row_is_in_one_batch_of_its_length_within_the_budget(lengths, budget):
     batches = list(length_batches(lengths, budget))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= budget
+        assert len({lengths[row] for row in batch}) == 1
+        assert len(batch) == 1 or len(batch) * lengths[batch[0]] <= budget
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(50, 200))
 def test_no_batch_could_take_the_next_row(lengths, budget):
     batches = list(length_batches(lengths, budget))
-    for batch in batches[:-1]:
-        assert (len(batch) + 1) * max(lengths[row] for row in batch) > budget
+    for batch, after in pairwise(batches):
+        width = lengths[batch[0]]
+        assert lengths[after[0]] != width or (len(batch) + 1) * width > budget
+
+
+@given(st.integers(0, 600), st.none() | st.integers(1, 600))
+def test_padding_is_to_the_next_step_and_within_the_model(length, most):
+    padded = padded_length(length, most)
+    assert padded >= length
+    if most is None or most >= length:
+        assert padded - length < STEP or length == 0
+        assert most is None or padded <= most
+        assert padded % STEP == 0 or padded == most
 
 
 def word_tokenizer():
@@ -49,14 +65,15 @@ def test_vectors_come_back_in_the_order_of_the_texts():
         width = np.stack([mask.sum(1), (ids * mask).sum(1)], axis=1)
         return width.astype(np.float32)
 
-    got = encode_in_batches(texts, word_tokenizer(), forward, dims=2, token_budget=40)
+    rows = [encoding.ids for encoding in word_tokenizer().encode_batch_fast(texts)]
+    got = encode_in_batches(rows, forward, dims=2, token_budget=40)
     want = [(len(t.split()), sum(int(w[1:]) for w in t.split())) for t in texts]
     np.testing.assert_array_equal(got, want)
     assert len(shapes) > 5 and all(rows == 1 or rows * width <= 40 for rows, width in shapes)
 
 
 def test_no_texts_give_no_rows():
-    got = encode_in_batches([], word_tokenizer(), lambda ids, mask: ids, dims=7)
+    got = encode_in_batches([], lambda ids, mask: ids, dims=7)
     assert got.shape == (0, 7) and got.dtype == np.float32
 
 

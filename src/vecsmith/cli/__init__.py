@@ -1,6 +1,7 @@
 """The command line: parsing and printing, nothing else.
 
-Every flag ``--some-name`` of a command is also the environment variable ``VECSMITH_SOME_NAME``.
+Every flag ``--some-name`` of a command is also the environment variable ``VECSMITH_SOME_NAME``;
+flags that may be repeated take a list with commas there.
 Results go to stdout, messages to stderr. Exit status: 0 fine, 2 a mistake of the user's, 1 ours.
 """
 
@@ -61,7 +62,10 @@ def _from_environment(parser: argparse.ArgumentParser) -> None:
         value = os.environ.get("VECSMITH_" + long[2:].replace("-", "_").upper())
         if not value:
             continue
-        if action.nargs == 0:
+        if isinstance(action, argparse._AppendAction):
+            # Several values of one variable are set apart by commas.
+            action.default = [part.strip() for part in value.split(",") if part.strip()]
+        elif action.nargs == 0:
             action.default = value.lower() not in ("0", "false", "no")
         else:
             if action.choices is not None:

@@ -1,9 +1,13 @@
 """Commands of an index: build, search, update, eval."""
 
 import argparse
+import datetime
 import json
 import sys
 from typing import Any
+
+# The ways of searching that `vecsmith.store.MODES` names, without loading that room.
+MODES = ("lexical", "vector", "hybrid")
 
 
 def _typed(kind: Any, check: Any, wanted: str) -> Any:
@@ -21,6 +25,7 @@ def _typed(kind: Any, check: Any, wanted: str) -> Any:
 
 _positive = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
 _natural = _typed(int, lambda value: value >= 0, "a whole number of at least 0")
+_day = _typed(datetime.date.fromisoformat, lambda value: True, "a day such as 2026-01-31")
 _share = _typed(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
@@ -41,6 +46,13 @@ def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
     search.add_argument("-k", "--top-k", type=_positive, default=10, help="passages at most")
     search.add_argument("--all", action="store_true", help="also show what fails the cut-off")
     search.add_argument("--ranking", default=None, help="another ranking than the shipped one")
+    search.add_argument("--mode", choices=MODES, default=None, help="another way of searching")
+    search.add_argument(
+        "--path", action="append", default=[], help="folder, file or pattern; may be repeated"
+    )
+    search.add_argument("--kind", action="append", default=[], help="kind of file; as --path")
+    search.add_argument("--after", type=_day, default=None, help="first day of last change")
+    search.add_argument("--before", type=_day, default=None, help="last day of last change")
     search.set_defaults(run=_search)
     update = verbs.add_parser(
         "update", parents=[shared], help="read what changed in the source", formatter_class=form
@@ -162,10 +174,13 @@ def _print_comparison(system: str, baseline: str, gain: dict[str, Any]) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     from vecsmith.core import shown
-    from vecsmith.store import Searcher
+    from vecsmith.store import Filter, Searcher
 
-    searcher = Searcher(options.dir, ranking=options.ranking)
-    answer = searcher.search(options.query, k=options.top_k, keep_all=options.all)
+    searcher = Searcher(options.dir, ranking=options.ranking, mode=options.mode)
+    wanted = Filter(tuple(options.path), tuple(options.kind), options.after, options.before)
+    answer = searcher.search(
+        options.query, k=options.top_k, keep_all=options.all, filter=wanted
+    )
     if options.json:
         _print_json(answer.to_dict())
         return

@@ -21,9 +21,17 @@ from ._fusion import Fusion as Fusion
 from ._fusion import fusion_grid as fusion_grid
 from ._passages import PassageTable as PassageTable
 from ._passages import StoredPassage as StoredPassage
+from ._search import MODES as MODES
 from ._search import Answer as Answer
 from ._search import Hit as Hit
 from ._search import Searcher as Searcher
+from ._search import highlight as highlight
+from ._search import passage_key as passage_key
+from ._search import ranking_for as ranking_for
+from ._selection import Catalogue as Catalogue
+from ._selection import Entry as Entry
+from ._selection import Filter as Filter
+from ._selection import document_key as document_key
 from ._store import RANKINGS as RANKINGS
 from ._store import Candidates as Candidates
 from ._store import Ranked as Ranked
@@ -45,8 +53,11 @@ __all__ = [
     "Answer",
     "CUTOFF_RULES",
     "Candidates",
+    "Catalogue",
     "CosineAdapter",
     "CutoffRule",
+    "Entry",
+    "Filter",
     "FilterFigures",
     "FilteredHits",
     "FilteredIndex",
@@ -55,6 +66,7 @@ __all__ = [
     "GlobalCosine",
     "Hit",
     "LabelledLists",
+    "MODES",
     "MinusListMean",
     "PassageTable",
     "Platt",
@@ -68,15 +80,19 @@ __all__ = [
     "ZScore",
     "build_vectors",
     "choose_threshold",
+    "document_key",
     "filter_hits",
     "filter_report",
     "fuse",
     "fusion_grid",
     "harvest_lists",
+    "highlight",
     "index_recipe",
     "load_vectors",
     "model_of",
+    "passage_key",
     "pr_auc",
+    "ranking_for",
     "reconstruct",
     "save_vectors",
     "search_vectors",

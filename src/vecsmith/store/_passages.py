@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from vecsmith.core import StoreError
 from vecsmith.data import SAME_CONTENT, Link, Passage, Skipped, SourceFile
 
+from ._stemmer import Stemmer
+
 SCHEMA = """
 PRAGMA journal_mode = DELETE;
 CREATE TABLE IF NOT EXISTS documents (
@@ -30,6 +32,7 @@ CREATE TABLE IF NOT EXISTS passages (
   kind TEXT NOT NULL, summary TEXT NOT NULL, anchor TEXT NOT NULL, links TEXT NOT NULL,
   hash TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS passages_document ON passages(document);
+CREATE INDEX IF NOT EXISTS passages_hash ON passages(hash);
 CREATE TABLE IF NOT EXISTS skipped (path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS dropped (path BLOB PRIMARY KEY, blocks INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -41,6 +44,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS lexicon USING fts5(
 _WORD = re.compile(r"\w[\w\u0300-\u0331]*")
 _MOST_TERMS = 48
 _COMMON_SHARE = 0.25
+_ROWS_OF = "SELECT row FROM passages WHERE document IN (SELECT value FROM json_each(?))"
 
 
 class StoredPassage(NamedTuple):
@@ -105,7 +109,7 @@ class PassageTable:
                 f"{str(path)!r} cannot be opened as a passage table ({error}); build it again"
             ) from error
         self._together = False
-        self._stems = _Stemmer()
+        self._stems = Stemmer()
         self._common: frozenset[str] | None = None
 
     def close(self) -> None:
@@ -413,6 +417,15 @@ class PassageTable:
             found.update((p.row, p) for p in self._select(f"WHERE p.row IN ({marks})", part))
         return [found[int(row)] for row in rows]
 
+    def with_hash(self, digest: str) -> list[StoredPassage]:
+        """Return the passages whose content has this hash, in the order of rows."""
+        return list(self._select("WHERE p.hash = ? ORDER BY p.row", (digest,)))
+
+    def rows_of(self, documents: Sequence[int]) -> NDArray[np.int64]:
+        """Return the rows of the passages of some documents, ascending."""
+        found = self._rows(f"{_ROWS_OF} ORDER BY row", (json.dumps(list(documents)),))
+        return np.array([row for (row,) in found], dtype=np.int64)
+
     def column(self, name: str) -> list[Any]:
         """Return one column ("document", "section" or "hash") of all passages, by row."""
         if name not in ("document", "section", "hash"):
@@ -444,12 +457,15 @@ class PassageTable:
         terms = self.stems(query)
         return [term for term in terms if term not in self._common] or terms
 
-    def search(self, query: str, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def search(
+        self, query: str, k: int, *, documents: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Rank passages by BM25.
 
         Args:
             query: Free text; it needs no syntax and has none.
             k: How many.
+            documents: Ids of the documents to look in; by default all.
 
         Returns:
             Rows and BM25 scores (positive, higher is better), best first, at most k.
@@ -461,36 +477,18 @@ class PassageTable:
         wanted = set(rare[:_MOST_TERMS])
         words = [w for w in dict.fromkeys(_WORD.findall(_clean(query))) if self._holds(w, wanted)]
         match = " OR ".join(f'"{word}"' for word in words)
+        within, values = "", [match]
+        if documents is not None:
+            # The plus keeps SQLite from looking each row of the documents up among the words.
+            within = f"AND +rowid IN ({_ROWS_OF}) "
+            values.append(json.dumps(list(documents)))
         ask = (
-            "SELECT rowid, -bm25(lexicon) FROM lexicon WHERE lexicon MATCH ? ORDER BY rank LIMIT ?"
+            "SELECT rowid, -bm25(lexicon) FROM lexicon WHERE lexicon MATCH ? "
+            f"{within}ORDER BY rank LIMIT ?"
         )
-        found = list(self._rows(ask, (match, k))) if match else []
+        found = list(self._rows(ask, (*values, k))) if match else []
         rows = np.array([row for row, _ in found], dtype=np.int64)
         return rows, np.array([score for _, score in found], dtype=np.float64)
 
     def _holds(self, word: str, wanted: set[str]) -> bool:
         return any(stem in wanted for stem in self._stems(word))
-
-
-class _Stemmer:
-    """FTS5's own tokenizer as a function, through a table in memory."""
-
-    def __init__(self) -> None:
-        self.db = sqlite3.connect(":memory:", check_same_thread=False)
-        self.db.executescript(
-            'CREATE VIRTUAL TABLE t USING fts5(c, tokenize="porter unicode61 remove_diacritics 2");'
-            "CREATE VIRTUAL TABLE v USING fts5vocab(t, instance);"
-        )
-        self._known: dict[str, list[str]] = {}
-
-    def __call__(self, text: str) -> list[str]:
-        if text in self._known:
-            return self._known[text]
-        with self.db:
-            self.db.execute("DELETE FROM t")
-            self.db.execute("INSERT INTO t VALUES (?)", (text,))
-        found = self.db.execute("SELECT term FROM v ORDER BY offset").fetchall()
-        stems = list(dict.fromkeys(term for (term,) in found))
-        if len(self._known) < 50_000:
-            self._known[text] = stems
-        return stems

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vecsmith.core import ConfigError
 
 from ._cutoff import CosineAdapter
+from ._passages import StoredPassage
+from ._selection import Catalogue, Filter, document_key
 from ._store import Store, model_of
 
 _WORD = re.compile(r"\w[\w\u0300-\u0331]*")
 SNIPPET = 280
+MODES = ("lexical", "vector", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class Hit:
         snippet: Best part of the text.
         highlights: (start, end) of matching words in the snippet.
         row: Row of the passage.
+        id: Id of the passage; it stays over updates as long as its text does.
+        document_id: Id of the document; it stays as long as the path does.
+        kind: Kind of file.
     """
 
     rank: int
@@ -44,6 +51,9 @@ class Hit:
     snippet: str
     highlights: tuple[tuple[int, int], ...]
     row: int
+    id: str
+    document_id: str
+    kind: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the hit as JSON-ready values; undecodable bytes of a path are replaced."""
@@ -59,38 +69,97 @@ class Answer:
         query: The query.
         hits: Passages, best first.
         nothing_relevant: True if no passage passes the cut-off.
+        ranking: The ranking that answered.
+        cutoff: Probability at which the cut-off lies; None if the ranking has no cut-off.
     """
 
     query: str
     hits: tuple[Hit, ...]
     nothing_relevant: bool
+    ranking: str
+    cutoff: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as JSON-ready values."""
-        hits = [hit.to_dict() for hit in self.hits]
-        return {"query": self.query, "nothing_relevant": self.nothing_relevant, "hits": hits}
+        return {
+            "query": self.query,
+            "ranking": self.ranking,
+            "nothing_relevant": self.nothing_relevant,
+            "cutoff": self.cutoff,
+            "hits": [hit.to_dict() for hit in self.hits],
+        }
+
+
+def passage_key(stored: StoredPassage) -> str:
+    """Return the id by which people ask for a passage: hash of its text, then of its path."""
+    passage = stored.passage
+    return f"{passage.hash}-{document_key(passage.document)[:8]}"
+
+
+def ranking_for(store: Store, mode: str | None) -> str:
+    """Return the ranking that a way of searching stands for.
+
+    Args:
+        store: The index.
+        mode: One of `MODES`; None for the ranking that ships.
+
+    Returns:
+        A ranking; "vector" and "hybrid" use the model that ships, or the base model.
+
+    Raises:
+        ConfigError: Another mode.
+    """
+    if mode is None:
+        return store.shipped
+    if mode not in MODES:
+        raise ConfigError(f"mode must be one of {', '.join(MODES)}; got {mode!r}")
+    model = model_of(store.shipped) or "base"
+    return {"lexical": "bm25", "vector": model, "hybrid": f"{model}_hybrid"}[mode]
 
 
 class Searcher:
     """Search an index that `vecsmith build` made.
 
+    One searcher serves one thread at a time; `Store.reader` gives the store for another.
+
     Args:
         store: The index, or its folder.
         ranking: One of the index's rankings; by default the one that ships.
+        mode: Instead of a ranking, a way of searching: one of `MODES`.
+        catalogue: The documents of the index, where they are at hand.
+
+    Raises:
+        ConfigError: Unknown ranking or mode, or both given.
 
     Example:
         >>> Searcher("index").search("open a file")            # doctest: +SKIP
     """
 
-    def __init__(self, store: Store | str | Path, *, ranking: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | str | Path,
+        *,
+        ranking: str | None = None,
+        mode: str | None = None,
+        catalogue: Catalogue | None = None,
+    ) -> None:
+        if ranking and mode:
+            raise ConfigError(f"give ranking or mode, not both; got {ranking!r} and {mode!r}")
         self.store = store if isinstance(store, Store) else Store(store)
-        self.ranking = ranking or self.store.shipped
-        self._model = model_of(self.ranking)
+        self.ranking = ranking or ranking_for(self.store, mode)
+        self.model = model_of(self.ranking)
         if self.ranking not in self.store.rankings():
             raise ConfigError(
-                f"this index cannot rank by {self.ranking!r}: it holds no {self._model!r} model; "
+                f"this index cannot rank by {self.ranking!r}: it holds no {self.model!r} model; "
                 f"it has {', '.join(self.store.rankings())}"
             )
+        if catalogue is not None:
+            self.catalogue = catalogue
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The documents of the index."""
+        return Catalogue(self.store.passages)
 
     @cached_property
     def cutoff(self) -> CosineAdapter | None:
@@ -98,16 +167,26 @@ class Searcher:
         folder = self.store.folder / "cutoff"
         if self.ranking != self.store.shipped or not folder.is_dir():
             return None
-        stamp = self.store.spaces[self._model].stamp if self._model else None
+        stamp = self.store.spaces[self.model].stamp if self.model else None
         return CosineAdapter.from_pretrained(folder, stamp=stamp)
 
-    def search(self, query: str, *, k: int = 10, keep_all: bool = False) -> Answer:
+    def search(
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        keep_all: bool = False,
+        filter: Filter | None = None,  # noqa: A002 - the word that users look for
+        vectors: NDArray[np.float32] | None = None,
+    ) -> Answer:
         """Find passages.
 
         Args:
             query: Free text.
             k: The most passages to return.
             keep_all: Also return passages that do not pass the cut-off.
+            filter: Which documents to look in.
+            vectors: The query's vector, shape (1, dims), if it is at hand.
 
         Returns:
             The answer; empty if nothing is relevant.
@@ -119,44 +198,45 @@ class Searcher:
             raise ConfigError("query must hold a word; got an empty text")
         if k < 1:
             raise ConfigError(f"k must be at least 1; got {k}")
-        vectors = None
-        if self._model is not None:
-            vectors = self.store.spaces[self._model].encoder.encode([query], kind="query")
-        (ranked,) = self.store.rank([query], self.ranking, k=k, vectors=vectors)
+        if self.model is not None and vectors is None:
+            vectors = self.store.spaces[self.model].encoder.encode([query], kind="query")
+        documents = None if filter in (None, Filter()) else self.catalogue.choose(filter)
+        (ranked,) = self.store.rank(
+            [query], self.ranking, k=k, vectors=vectors, documents=documents
+        )
         probabilities: list[float | None] = [None] * len(ranked.rows)
         relevant = np.ones(len(ranked.rows), bool)
         if self.cutoff is not None and vectors is not None and len(ranked.rows):
             values = self.cutoff.scores(vectors, ranked.scores[None])[0]
             probabilities = [float(value) for value in values]
             relevant = values >= (self.cutoff.tau or 0.0)
-        hits = [
-            self._hit(rank, query, stored, float(score), probability, bool(passes))
-            for rank, (stored, score, probability, passes) in enumerate(
-                zip(
-                    self.store.passages.take(ranked.rows.tolist()),
-                    ranked.scores,
-                    probabilities,
-                    relevant,
-                    strict=True,
-                ),
-                start=1,
-            )
-        ]
-        shown = hits if keep_all else [hit for hit in hits if hit.relevant]
-        return Answer(query, tuple(shown), not relevant.any())
+        found = zip(
+            self.store.passages.take(ranked.rows.tolist()),
+            ranked.scores.tolist(),
+            probabilities,
+            relevant.tolist(),
+            strict=True,
+        )
+        stems = set(self.store.passages.telling_stems(query))
+        hits = tuple(
+            self._hit(rank, stems, *one)
+            for rank, one in enumerate(found, start=1)
+            if keep_all or one[-1]
+        )
+        tau = self.cutoff.tau if self.cutoff is not None else None
+        return Answer(query, hits, not relevant.any(), self.ranking, tau)
 
     def _hit(
         self,
         rank: int,
-        query: str,
-        stored: Any,
+        stems: set[str],
+        stored: StoredPassage,
         score: float,
         probability: float | None,
         relevant: bool,
     ) -> Hit:
         passage = stored.passage
         body = "\n".join(part for part in (passage.summary, passage.text) if part)
-        stems = set(self.store.passages.telling_stems(query))
         snippet, marks = highlight(body, stems, self.store.passages.stems)
         return Hit(
             rank,
@@ -169,6 +249,9 @@ class Searcher:
             snippet,
             marks,
             stored.row,
+            passage_key(stored),
+            document_key(passage.document),
+            self.catalogue.by_number[stored.group].kind,
         )
 
 

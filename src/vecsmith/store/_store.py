@@ -10,6 +10,7 @@ Layout of the folder::
     report.html report.json checksums.json
 """
 
+import copy
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -180,6 +181,12 @@ class Store:
             raise _damaged(self.folder, "it names no settings with a source")
         return found
 
+    def reader(self) -> "Store":
+        """Return the same store for another thread: a connection of its own, all else shared."""
+        reader = copy.copy(self)
+        reader.passages = PassageTable(self.passages.path)
+        return reader
+
     def close(self) -> None:
         """Close the files."""
         self.passages.close()
@@ -196,6 +203,7 @@ class Store:
         k: int = DEPTH,
         vectors: NDArray[np.float32] | None = None,
         fusion: Fusion | None = None,
+        documents: Sequence[int] | None = None,
     ) -> list[Ranked]:
         """Rank passages for queries.
 
@@ -205,6 +213,7 @@ class Store:
             k: Passages a query.
             vectors: Query vectors of the ranking's model, if they are at hand.
             fusion: Another fusion than the stored one (hybrid rankings).
+            documents: Ids of the documents to look in; by default all.
 
         Returns:
             One list a query.
@@ -215,25 +224,32 @@ class Store:
         ranking = ranking or self.shipped
         model = model_of(ranking)
         if model is None:
-            return [Ranked(*self.passages.search(query, k)) for query in queries]
+            found = (self.passages.search(query, k, documents=documents) for query in queries)
+            return [Ranked(*pair) for pair in found]
         if model not in self.spaces:
             raise ConfigError(f"this index holds no {model!r} model; it has {list(self.spaces)}")
         space = self.spaces[model]
         if vectors is None:
             vectors = space.encoder.encode(list(queries), kind="query")
         if not ranking.endswith("_hybrid"):
-            cosines, rows = search_vectors(space.index, vectors, k)
+            among = None if documents is None else self.passages.rows_of(documents)
+            cosines, rows = search_vectors(space.index, vectors, k, rows=among)
             kept = [row >= 0 for row in rows]
             return [
                 Ranked(r[m], c[m].astype(np.float64))
                 for r, c, m in zip(rows, cosines, kept, strict=True)
             ]
-        candidates = self.candidates(queries, model, vectors)
+        candidates = self.candidates(queries, model, vectors, documents=documents)
         chosen = fusion or self.fusions[ranking]
         return [fuse(found, chosen, k) for found in candidates]
 
     def candidates(
-        self, queries: Sequence[str], model: str, vectors: NDArray[np.float32]
+        self,
+        queries: Sequence[str],
+        model: str,
+        vectors: NDArray[np.float32],
+        *,
+        documents: Sequence[int] | None = None,
     ) -> list["Candidates"]:
         """Gather what both sides find, with both scores of each.
 
@@ -241,15 +257,17 @@ class Store:
             queries: The queries.
             model: "base" or "adapted".
             vectors: Their vectors (queries, dims).
+            documents: Ids of the documents to look in; by default all.
 
         Returns:
             Candidates of each query.
         """
         index = self.spaces[model].index
-        cosines, rows = search_vectors(index, vectors, DEPTH)
+        among = None if documents is None else self.passages.rows_of(documents)
+        cosines, rows = search_vectors(index, vectors, DEPTH, rows=among)
         found = []
         for query, vector, near, near_cosines in zip(queries, vectors, rows, cosines, strict=True):
-            words, scores = self.passages.search(query, DEPTH)
+            words, scores = self.passages.search(query, DEPTH, documents=documents)
             near_cosines, near = near_cosines[near >= 0], near[near >= 0]
             extra = words[~np.isin(words, near)]
             far = reconstruct(index, extra) @ vector if len(extra) else np.empty(0)

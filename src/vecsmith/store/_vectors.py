@@ -16,6 +16,7 @@ EXACT_UP_TO = 50_000
 PRECISIONS = ("float32", "int8")
 _TRAIN_ROWS = 100_000
 _WANTED_RECALL = 0.97
+_FEW_ROWS = 20_000
 
 
 def index_recipe(count: int, dims: int, precision: str = "float32") -> str:
@@ -126,7 +127,11 @@ def reconstruct(index: Any, rows: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def search_vectors(
-    index: Any, queries: NDArray[np.float32], k: int
+    index: Any,
+    queries: NDArray[np.float32],
+    k: int,
+    *,
+    rows: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Find the nearest passages.
 
@@ -134,15 +139,45 @@ def search_vectors(
         index: A faiss index.
         queries: Unit vectors (queries, dims).
         k: How many.
+        rows: Rows to look among, ascending; by default all. A few are compared exactly, many go
+            through the index with the others hidden from it.
 
     Returns:
-        Cosines and rows, both (queries, min(k, rows)), best first.
+        Cosines and rows, both (queries, min(k, rows)), best first; a place that the index could not
+        fill has the row -1.
     """
-    k = min(k, index.ntotal)
+    k = min(k, index.ntotal if rows is None else len(rows))
     if k == 0:
         return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    cosines, rows = index.search(np.ascontiguousarray(queries, np.float32), k)
-    return cosines, rows
+    queries = np.ascontiguousarray(queries, np.float32)
+    if rows is not None and len(rows) <= _FEW_ROWS:
+        return _search_few(index, queries, k, rows)
+    cosines, found = index.search(queries, k, params=_only(index, rows))
+    return cosines, found
+
+
+def _search_few(
+    index: Any, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    cosines = queries @ reconstruct(index, rows).T
+    order = np.lexsort((np.broadcast_to(rows, cosines.shape), -cosines))[:, :k]
+    return np.take_along_axis(cosines, order, axis=1), rows[order]
+
+
+def _only(index: Any, rows: NDArray[np.int64] | None) -> Any:
+    """Return search parameters that keep an index's own and hide all other rows."""
+    import faiss
+
+    if rows is None:
+        return None
+    shown = np.zeros(index.ntotal, bool)
+    shown[rows] = True
+    selector = faiss.IDSelectorBitmap(np.packbits(shown, bitorder="little"))
+    if getattr(index, "refine_index", None) is None:
+        return faiss.SearchParameters(sel=selector)
+    inner = faiss.SearchParametersIVF(sel=selector, nprobe=faiss.extract_index_ivf(index).nprobe)
+    turned = faiss.SearchParametersPreTransform(index_params=inner)
+    return faiss.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=turned)
 
 
 def save_vectors(index: Any, path: str | Path) -> None:

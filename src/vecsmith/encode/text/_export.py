@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from vecsmith.core import ModelError, is_disk_error, read_json, require, write_json
 
-from ._batches import encode_in_batches
 from ._models import load_sentence_transformer, quiet_hosts, resolve_model
 from ._openvino import SETTINGS, OpenVinoEncoder, load_encoder, openvino_core
 from ._torch import stamp_of
@@ -61,12 +60,8 @@ def _check(model: "SentenceTransformer", folder: Path) -> float:
         list(_PROBES), normalize_embeddings=True, show_progress_bar=False, prompt=""
     )
     encoder = OpenVinoEncoder(folder, precision="f32")
-    got = encode_in_batches(
-        _PROBES,
-        encoder._tokenizer,
-        encoder._forward,
-        dims=encoder.stamp.dims,
-        pad_id=encoder._pad_id,
+    got = encoder.encode_tokens(
+        [row.ids for row in encoder._tokenizer.encode_batch_fast(list(_PROBES))]
     )
     return float((expected * got).sum(axis=1).min())
 

@@ -118,13 +118,40 @@ class OpenVinoEncoder:
         Returns:
             Shape (len(texts), dims), float32.
         """
+        return self.encode_tokens(self.tokens(texts, kind=kind), token_budget=token_budget)
+
+    def tokens(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[list[int]]:
+        """Return the token ids of texts as they are encoded.
+
+        Args:
+            texts: The texts; a lone surrogate is replaced.
+            kind: "query" or "document": which prompt is put before them.
+
+        Returns:
+            Ids of each text, with prompt and special tokens, cut at the model's length.
+        """
         prompt = prompt_of(self.stamp, kind)
+        clean = without_surrogates([prompt + text for text in texts] if prompt else texts)
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(clean)]
+
+    def encode_tokens(
+        self, rows: Sequence[Sequence[int]], *, token_budget: int = TOKEN_BUDGET
+    ) -> NDArray[np.float32]:
+        """Encode rows of token ids, as `tokens` gives them, to unit vectors.
+
+        Args:
+            rows: Token ids of each text.
+            token_budget: Padded tokens a batch.
+
+        Returns:
+            Shape (len(rows), dims), float32; each row is the same, bit for bit, in any company.
+        """
         return encode_in_batches(
-            [prompt + text for text in texts] if prompt else texts,
-            self._tokenizer,
+            rows,
             self._forward,
             dims=self.stamp.dims,
             pad_id=self._pad_id,
+            most=self.stamp.max_tokens,
             token_budget=token_budget,
         )
 

@@ -102,6 +102,21 @@ class TorchEncoder:
         )
         return truncate(np.asarray(vectors, dtype=np.float32), self.stamp.dims)
 
+    def tokens(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[list[int]]:
+        """Return the token ids of texts as they are encoded.
+
+        Args:
+            texts: The texts; a lone surrogate is replaced.
+            kind: "query" or "document": which prompt is put before them.
+
+        Returns:
+            Ids of each text, with prompt and special tokens, cut at the model's length.
+        """
+        prompt = prompt_of(self.stamp, kind)
+        clean = without_surrogates([prompt + text for text in texts])
+        coded = self.model.tokenizer(clean, truncation=True, max_length=self.stamp.max_tokens)
+        return [list(ids) for ids in coded["input_ids"]]
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count the model's tokens in each text.
 
