@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from vecsmith.build._charts import Axes, Bar, Line, bars, escaped, lines, ticks
-from vecsmith.build._map import MOST_DOTS, group_names, passage_map, principal_plane
+from vecsmith.build._map import MOST_DOTS, passage_map
 from vecsmith.build._report import (
     date,
     duration,
@@ -25,7 +25,13 @@ from vecsmith.build._report import (
 )
 from vecsmith.core import shown
 from vecsmith.data import Passage, SourceFile
-from vecsmith.store import PassageTable, build_vectors, save_vectors
+from vecsmith.store import (
+    PassageTable,
+    build_vectors,
+    group_names,
+    principal_plane,
+    save_vectors,
+)
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">{{ 7*7 }}'
 SURROGATE = "caf\udce9/\u202egpj.exe"

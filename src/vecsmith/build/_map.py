@@ -4,60 +4,24 @@ Principal components are fast and never invent clusters, but two of them hold a 
 the vectors say; the share is reported beside the map.
 """
 
-import os.path
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vecsmith.core import shown
-from vecsmith.store import PassageTable, load_vectors, model_of, reconstruct
+from vecsmith.store import (
+    PassageTable,
+    collection_groups,
+    load_vectors,
+    model_of,
+    principal_plane,
+    reconstruct,
+)
 
 MOST_DOTS = 5_000
-COLOURS = 9
 _GRID = 9_999
 _MOST_TEXT = 160
-
-
-def principal_plane(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float64], float]:
-    """Project vectors on their first two principal components.
-
-    Args:
-        vectors: Shape (rows, dims).
-
-    Returns:
-        Coordinates (rows, 2), each component's largest loading positive; share of the variance.
-    """
-    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    values, axes = np.linalg.eigh(centred.T @ centred)
-    plane = axes[:, ::-1][:, :2]
-    plane = plane * np.sign(plane[np.abs(plane).argmax(axis=0), np.arange(plane.shape[1])])
-    whole = float(np.clip(values, 0, None).sum())
-    share = float(np.clip(values[-2:], 0, None).sum()) / whole if whole > 0 else 0.0
-    points = np.zeros((len(vectors), 2))
-    points[:, : plane.shape[1]] = centred @ plane
-    return points, share
-
-
-def group_names(paths: Sequence[str]) -> tuple[list[str], str]:
-    """Name the group of each document: its top folder below what all documents share.
-
-    Args:
-        paths: Posix paths of the documents.
-
-    Returns:
-        One name a path; what a group is ("folder", or "document" where all lie in one folder).
-    """
-    folders = [path.rpartition("/")[0] for path in paths]
-    shared = os.path.commonpath(folders) if folders and all(folders) else ""
-    skip = len(shared) + 1 if shared else 0
-    names = [path[skip:].partition("/")[0] if "/" in path[skip:] else "" for path in paths]
-    if len(set(names)) <= 1:
-        return [path.rpartition("/")[2] for path in paths], "document"
-    return [name or "(no folder)" for name in names], "folder"
 
 
 def passage_map(table: PassageTable, folder: Path, shipped: str) -> dict[str, Any]:
@@ -82,7 +46,9 @@ def passage_map(table: PassageTable, folder: Path, shipped: str) -> dict[str, An
     points, share = principal_plane(reconstruct(index, rows))
     low, high = points.min(axis=0), points.max(axis=0)
     places = np.rint((points - low) / max(float((high - low).max()), 1e-12) * _GRID).astype(int)
-    groups, place, unit = _groups(table)
+    numbers = {number: path for path, number in table.document_ids().items()}
+    named, unit, place = collection_groups(numbers, table.column("document"))
+    groups = [[_short(name), size] for name, size in named]
 
     paths: dict[str, int] = {}
     headings: dict[str, int] = {}
@@ -104,27 +70,6 @@ def passage_map(table: PassageTable, folder: Path, shipped: str) -> dict[str, An
         "headings": [_short(trail) for trail in headings],
         "dots": dots,
     }
-
-
-def _groups(table: PassageTable) -> tuple[list[list[Any]], dict[str, int], str]:
-    """Return groups with their passages, the group's place of each path, and what a group is."""
-    numbers = table.document_ids()
-    names, unit = group_names(list(numbers))
-    name_of = dict(zip(numbers.values(), names, strict=True))
-    sizes = Counter(name_of[number] for number in table.column("document"))
-    ranked = sorted(sizes, key=lambda name: (-sizes[name], name))
-    # One colour too many would stand for a single group: it is shown as itself then.
-    kept = ranked if len(ranked) <= COLOURS + 1 else ranked[:COLOURS]
-    groups = [[_short(name), sizes[name]] for name in kept]
-    if len(kept) < len(ranked):
-        rest = sum(sizes[name] for name in ranked[COLOURS:])
-        groups.append([f"{len(ranked) - COLOURS:,} other {unit}s", rest])
-    place = {name: min(i, COLOURS) for i, name in enumerate(ranked)}
-    return (
-        groups,
-        {path: place.get(name, COLOURS) for path, name in zip(numbers, names, strict=True)},
-        unit,
-    )
 
 
 def _short(text: str) -> str:

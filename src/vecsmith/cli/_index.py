@@ -23,9 +23,10 @@ def _typed(kind: Any, check: Any, wanted: str) -> Any:
     return parse
 
 
-_positive = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
-_natural = _typed(int, lambda value: value >= 0, "a whole number of at least 0")
+positive = _typed(int, lambda value: value >= 1, "a whole number of at least 1")
+not_negative = _typed(int, lambda value: value >= 0, "a whole number of at least 0")
 _day = _typed(datetime.date.fromisoformat, lambda value: True, "a day such as 2026-01-31")
+positive_number = _typed(float, lambda value: 0 <= value < 1e9, "a number of at least 0")
 _share = _typed(float, lambda value: 0 < value < 1, "a number between 0 and 1")
 
 
@@ -43,7 +44,7 @@ def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
     )
     search.add_argument("dir", metavar="DIR", help="the index")
     search.add_argument("query", help="what to look for")
-    search.add_argument("-k", "--top-k", type=_positive, default=10, help="passages at most")
+    search.add_argument("-k", "--top-k", type=positive, default=10, help="passages at most")
     search.add_argument("--all", action="store_true", help="also show what fails the cut-off")
     search.add_argument("--ranking", default=None, help="another ranking than the shipped one")
     search.add_argument("--mode", choices=MODES, default=None, help="another way of searching")
@@ -87,8 +88,8 @@ def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
     build.add_argument("--pairs", default=None, help="JSONL with your own queries and documents")
     build.add_argument("--guide", default=None, help="stronger model that filters negatives")
     build.add_argument("--budget", default="5m", help="training time, such as 90s or 5m")
-    build.add_argument("--steps", type=_natural, default=None, help="training steps, not time")
-    build.add_argument("--dims", type=_positive, default=None, help="leading dimensions to keep")
+    build.add_argument("--steps", type=not_negative, default=None, help="training steps, not time")
+    build.add_argument("--dims", type=positive, default=None, help="leading dimensions to keep")
     build.add_argument("--precision", type=_share, default=None, help="wanted share of right hits")
     build.add_argument("--int8", action="store_true", help="keep vectors in 8 bits")
     build.add_argument("--lora", action="store_true", help="train low-rank adapters only")
@@ -98,9 +99,9 @@ def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
         default="auto",
         help="encoding precision; auto measures",
     )
-    build.add_argument("--max-tokens", type=_positive, default=200, help="tokens of a passage")
-    build.add_argument("--batch-size", type=_positive, default=32, help="pairs of a training step")
-    build.add_argument("--seed", type=_natural, default=0, help="seed of everything random")
+    build.add_argument("--max-tokens", type=positive, default=200, help="tokens of a passage")
+    build.add_argument("--batch-size", type=positive, default=32, help="pairs of a training step")
+    build.add_argument("--seed", type=not_negative, default=0, help="seed of everything random")
     build.set_defaults(run=_build)
 
 
@@ -178,9 +179,7 @@ def _search(options: argparse.Namespace) -> None:
 
     searcher = Searcher(options.dir, ranking=options.ranking, mode=options.mode)
     wanted = Filter(tuple(options.path), tuple(options.kind), options.after, options.before)
-    answer = searcher.search(
-        options.query, k=options.top_k, keep_all=options.all, filter=wanted
-    )
+    answer = searcher.search(options.query, k=options.top_k, keep_all=options.all, filter=wanted)
     if options.json:
         _print_json(answer.to_dict())
         return

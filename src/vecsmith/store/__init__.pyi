@@ -21,6 +21,11 @@ from ._fusion import Fusion as Fusion
 from ._fusion import fusion_grid as fusion_grid
 from ._passages import PassageTable as PassageTable
 from ._passages import StoredPassage as StoredPassage
+from ._plane import collection_groups as collection_groups
+from ._plane import group_names as group_names
+from ._plane import principal_plane as principal_plane
+from ._rerank import order_by_cosine as order_by_cosine
+from ._rerank import rerank as rerank
 from ._search import MODES as MODES
 from ._search import Answer as Answer
 from ._search import Hit as Hit
@@ -80,20 +85,25 @@ __all__ = [
     "ZScore",
     "build_vectors",
     "choose_threshold",
+    "collection_groups",
     "document_key",
     "filter_hits",
     "filter_report",
     "fuse",
     "fusion_grid",
+    "group_names",
     "harvest_lists",
     "highlight",
     "index_recipe",
     "load_vectors",
     "model_of",
+    "order_by_cosine",
     "passage_key",
     "pr_auc",
+    "principal_plane",
     "ranking_for",
     "reconstruct",
+    "rerank",
     "save_vectors",
     "search_vectors",
 ]

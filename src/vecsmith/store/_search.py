@@ -176,7 +176,7 @@ class Searcher:
         *,
         k: int = 10,
         keep_all: bool = False,
-        filter: Filter | None = None,  # noqa: A002 - the word that users look for
+        filter: Filter | None = None,
         vectors: NDArray[np.float32] | None = None,
     ) -> Answer:
         """Find passages.

@@ -1,5 +1,7 @@
 from ._batches import Encoder as Encoder
 from ._batches import encode_in_batches as encode_in_batches
+from ._batches import padded_length as padded_length
+from ._batches import truncate as truncate
 from ._export import export_encoder as export_encoder
 from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision
@@ -24,8 +26,10 @@ __all__ = [
     "kind_prompts",
     "load_encoder",
     "load_sentence_transformer",
+    "padded_length",
     "quiet_hosts",
     "resolve_model",
     "set_precision",
+    "truncate",
     "weights_hash",
 ]

@@ -87,6 +87,11 @@ class OpenVinoEncoder:
         tokenizer.no_truncation()
         return tokenizer
 
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that the tokenizer knows; ids lie below it."""
+        return int(self._tokenizer.get_vocab_size())
+
     @cached_property
     def _request(self) -> Any:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": self.precision}

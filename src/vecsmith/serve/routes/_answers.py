@@ -1,0 +1,97 @@
+"""What all routes share: JSON in and out, the index that answers, documented errors."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+
+from ..engine import Generation, Live
+
+
+class Body(BaseModel):
+    """Base of all bodies: unknown fields are refused, so that a typing error is told."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """An error."""
+
+    error: ErrorDetail
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documentation of the errors that a route may answer with.
+
+    Args:
+        *statuses: Those beside 400, 401, 421, 429, 503 and 504, which any route may give.
+
+    Returns:
+        For `responses` of a route.
+    """
+    common = (400, 401, 421, 429, 503, 504)
+    return {status: {"model": ErrorBody} for status in sorted({*common, *statuses})}
+
+
+WITH_BODY = (408, 413, 415)
+
+
+class _JsonRequest(Request):
+    async def json(self) -> Any:
+        """Read the body as strict JSON: no NaN, no lone surrogates, no duplicate parsers."""
+        return orjson.loads(await self.body())
+
+
+class JsonRoute(APIRoute):
+    """A route whose body is read by orjson."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+
+        async def wrapped(request: Request) -> Response:
+            return await handle(_JsonRequest(request.scope, request.receive))
+
+        return wrapped
+
+
+def json_answer(value: Any, generation: Generation | None = None) -> Response:
+    """Write an answer as JSON.
+
+    Args:
+        value: JSON-ready values; numpy arrays are written as lists.
+        generation: The index that it came from, named in a header.
+
+    Returns:
+        The response.
+    """
+    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, media_type="application/json", headers=index_header(generation))
+
+
+def index_header(generation: Generation | None) -> dict[str, str]:
+    """Return the header that names the index that answered."""
+    return {"X-Vecsmith-Index": generation.key} if generation is not None else {}
+
+
+def live_of(request: Request) -> Live:
+    """Return what the server answers from."""
+    live: Live = request.app.state.live
+    return live
+
+
+def settings_of(request: Request) -> Any:
+    """Return the server's settings."""
+    return request.app.state.settings

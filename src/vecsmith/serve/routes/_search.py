@@ -1,0 +1,187 @@
+"""POST /v1/search and POST /v1/rerank."""
+
+import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+
+from vecsmith.store import Filter, model_of, order_by_cosine, ranking_for
+
+from .._errors import ApiError, told
+from ._answers import WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
+from ._embeddings import Text, Usage, model_named, tokens_of
+
+_MOST_QUERY = 8_000
+Pattern = Annotated[str, Field(strict=True, min_length=1, max_length=1000)]
+
+
+class FilterBody(Body):
+    """Which documents to look in."""
+
+    paths: list[Pattern] = Field(
+        [], max_length=100, description="Folders, files or patterns such as *.md; any passes."
+    )
+    kinds: list[Pattern] = Field([], max_length=100, description="Kinds of files; any passes.")
+    after: datetime.date | None = Field(None, description="First day of last change.")
+    before: datetime.date | None = Field(None, description="Last day of last change.")
+
+    def to_filter(self) -> Filter:
+        """Return the filter."""
+        return Filter(tuple(self.paths), tuple(self.kinds), self.after, self.before)
+
+
+class SearchRequest(Body):
+    """A question to the collection."""
+
+    query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
+    k: int = Field(10, ge=1, le=100, strict=True, description="Passages at most.")
+    mode: Literal["lexical", "vector", "hybrid"] | None = Field(
+        None, description="Another way of searching than the one that ships."
+    )
+    cutoff: bool = Field(
+        True, strict=True, description="Leave out what fails the cut-off; else mark it."
+    )
+    filter: FilterBody | None = None
+
+
+class HitBody(BaseModel):
+    """A passage found."""
+
+    rank: int
+    score: float
+    probability: float | None
+    relevant: bool
+    path: str
+    headings: list[str]
+    anchor: str
+    snippet: str
+    highlights: list[tuple[int, int]]
+    row: int
+    id: str
+    document_id: str
+    kind: str
+
+
+class SearchAnswer(BaseModel):
+    """What was found."""
+
+    query: str
+    ranking: str
+    nothing_relevant: bool
+    cutoff: float | None
+    hits: list[HitBody]
+
+
+class DocumentBody(Body):
+    """A text to rank."""
+
+    text: Text
+
+
+class RerankRequest(Body):
+    """Texts to put in the order of a query."""
+
+    query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
+    documents: list[Text | DocumentBody] = Field(min_length=1)
+    model: str | None = Field(None, max_length=200)
+    top_n: int | None = Field(None, ge=1, le=1_000_000, strict=True)
+    return_documents: bool = Field(False, strict=True)
+
+
+class RankedDocument(BaseModel):
+    """A text that was given."""
+
+    text: str
+
+
+class RerankItem(BaseModel):
+    """A text in its place."""
+
+    index: int
+    relevance_score: float
+    document: RankedDocument | None = None
+
+
+class RerankAnswer(BaseModel):
+    """Texts, best first; the score is the cosine in the model's space."""
+
+    model: str
+    results: list[RerankItem]
+    usage: Usage
+
+
+search_router = APIRouter(route_class=JsonRoute, tags=["search"])
+
+
+@search_router.post("/v1/search", response_model=SearchAnswer, responses=errors(*WITH_BODY))
+async def search(body: SearchRequest, request: Request) -> Response:
+    """Find passages; empty hits where nothing is relevant."""
+    live = live_of(request)
+    request.scope["state"]["query"] = body.query
+    if not body.query.strip():
+        raise ApiError(400, "query: it should hold a word", param="query")
+    async with live.use() as generation:
+        with told(), live.searcher() as run:
+            wanted = body.filter.to_filter() if body.filter else None
+            ranking = ranking_for(generation.store, body.mode)
+            model, vectors = model_of(ranking), None
+            if model is not None:
+                lane = live.lane(generation, model)
+                rows = lane.encoder.tokens([body.query], kind="query")
+                vectors = await lane.encode(rows, [body.query], "query", always=True)
+            answer = await run(
+                generation.search,
+                body.query,
+                body.mode,
+                vectors,
+                k=body.k,
+                keep_all=not body.cutoff,
+                filter=wanted,
+            )
+        return json_answer(answer.to_dict(), generation)
+
+
+@search_router.post(
+    "/v1/rerank",
+    response_model=RerankAnswer,
+    response_model_exclude_none=True,
+    responses=errors(404, *WITH_BODY),
+)
+async def rerank(body: RerankRequest, request: Request) -> Response:
+    """Put texts in the order of a query, by cosine."""
+    live, settings = live_of(request), settings_of(request)
+    texts = [one if isinstance(one, str) else one.text for one in body.documents]
+    if len(texts) > settings.max_items:
+        raise ApiError(
+            400,
+            f"documents: at most {settings.max_items} at once; got {len(texts)}",
+            param="documents",
+        )
+    async with live.use() as generation:
+        with told():
+            name = model_named(generation, body.model)
+            lane = live.lane(generation, name)
+            asked = lane.encoder.tokens([body.query], kind="query")
+            rows = await tokens_of(lane, texts, "document")
+            count = len(asked[0]) + sum(map(len, rows))
+            if count > settings.max_request_tokens:
+                raise ApiError(
+                    413,
+                    f"documents: at most {settings.max_request_tokens} tokens in one request; "
+                    f"got {count}; send them in parts",
+                    param="documents",
+                    code="too_large",
+                )
+            vectors = await lane.encode(rows, texts, "document")
+            query = await lane.encode(asked, [body.query], "query", always=True)
+        results = order_by_cosine(query, vectors, body.top_n)
+        found: list[dict[str, Any]] = [
+            {"index": place, "relevance_score": score} for place, score in results
+        ]
+        if body.return_documents:
+            for item in found:
+                item["document"] = {"text": texts[item["index"]]}
+        usage = {"prompt_tokens": count, "total_tokens": count}
+        answer = {"model": body.model or name, "results": found, "usage": usage}
+        return json_answer(answer, generation)
