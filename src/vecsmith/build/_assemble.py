@@ -17,6 +17,7 @@ from vecsmith.core import (
 from vecsmith.store import PassageTable
 from vecsmith.store._store import FORMAT
 
+from ._card import model_card
 from ._report import write_report
 from ._target import check_replaceable
 from ._work import disk_errors_told
@@ -78,6 +79,9 @@ def _fill(job: "Job", fresh: Path, seconds: float) -> dict[str, Any]:
         report = _report(job, table, fresh, seconds)
         write_json(fresh / "report.json", report)
         write_report(report, table, fresh)
+    if job.adapted:
+        card = model_card(report, job.stamp("adapted").to_dict())
+        (fresh / "adapted" / "model" / "README.md").write_text(card, "utf-8")
     files = [p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()]
     write_checksums(fresh, files)
     return report

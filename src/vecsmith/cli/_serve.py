@@ -85,7 +85,7 @@ def _flags() -> list[tuple[str, Any, Any]]:
 def _serve(options: argparse.Namespace) -> None:
     from vecsmith.serve import ServeSettings, serve
 
-    given = {
+    given: dict[str, Any] = {
         _LISTS.get(name, name): tuple(value) if name in _LISTS else value
         for name, value in vars(options).items()
         if name in _ABOUT

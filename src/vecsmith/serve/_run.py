@@ -1,7 +1,10 @@
 """Run the server until it is told to stop."""
 
+import contextlib
 import logging
+import signal
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 from vecsmith.core import ConfigError, require
@@ -73,7 +76,23 @@ def _run(settings: ServeSettings, bound: socket.socket, announce: Any) -> None:
         proxy_headers=False,
         ws="none",
     )
-    Server(config).run(sockets=[bound])
+    with _signals_end_here():
+        Server(config).run(sockets=[bound])
+
+
+@contextlib.contextmanager
+def _signals_end_here() -> Iterator[None]:
+    """Let a stop that was asked for and done count as success.
+
+    uvicorn raises the signals that it took once more when it has stopped.
+    """
+    asked = (signal.SIGTERM, signal.SIGINT)
+    before = {name: signal.signal(name, lambda *_: None) for name in asked}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _check_address(settings: ServeSettings) -> None:

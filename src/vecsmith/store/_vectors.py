@@ -3,6 +3,7 @@
 All indexes hold unit vectors under the inner product, which is the cosine.
 """
 
+import importlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -166,7 +167,8 @@ def _search_few(
 
 def _only(index: Any, rows: NDArray[np.int64] | None) -> Any:
     """Return search parameters that keep an index's own and hide all other rows."""
-    import faiss
+    # Its type stubs do not know the keywords.
+    faiss: Any = importlib.import_module("faiss")
 
     if rows is None:
         return None

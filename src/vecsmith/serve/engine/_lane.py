@@ -45,13 +45,14 @@ class Busy(Exception):  # noqa: N818 - a state, answered with 429
 class _Row:
     """A text on its way through the model."""
 
-    __slots__ = ("future", "ids", "key", "kind", "length", "text", "waiters")
+    __slots__ = ("arrived", "future", "ids", "key", "kind", "length", "text", "waiters")
 
     def __init__(
         self, key: bytes, kind: str, ids: Sequence[int], text: str, length: int, future: Any
     ) -> None:
         self.key, self.kind, self.ids, self.text = key, kind, ids, text
         self.length, self.future, self.waiters = length, future, 0
+        self.arrived = time.monotonic()
 
 
 class Lane:
@@ -198,7 +199,7 @@ class Lane:
                     continue
                 lane = min(self._waiting, key=lambda name: self._waiting[name][0][:2])
                 most = max(1, self._batch_tokens // lane[1])
-                late = self._waiting[lane][0][0] + self._wait_s - time.monotonic()
+                late = self._waiting[lane][0][2].arrived + self._wait_s - time.monotonic()
                 if len(self._waiting[lane]) < most and late > 0:
                     self._condition.wait(late)
                     continue
@@ -207,7 +208,9 @@ class Lane:
         return []
 
     def _take(self, lane: tuple[str, int], most: int) -> list[_Row]:
-        heap, batch, dropped = self._waiting[lane], [], []
+        heap = self._waiting[lane]
+        batch: list[_Row] = []
+        dropped: list[_Row] = []
         while heap and len(batch) < most:
             row = heapq.heappop(heap)[2]
             self.waiting_tokens -= row.length

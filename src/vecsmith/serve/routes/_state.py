@@ -18,27 +18,30 @@ class HealthAnswer(BaseModel):
 state_router = APIRouter(tags=["state"])
 
 
-@state_router.get("/health", response_model=HealthAnswer, responses={421: {}, 429: {}})
+@state_router.get("/health", response_model=HealthAnswer, responses=errors())
 async def health(request: Request) -> Response:
     """Say that the process is alive."""
+    return _state(request, "ok")
+
+
+def _state(request: Request, status: str) -> Response:
     from vecsmith import __version__
 
-    live = live_of(request)
-    return json_answer(
-        {"status": "ok", "index": live.current.key, "version": __version__}, live.current
-    )
+    generation = live_of(request).current
+    body = {"status": status, "index": generation.key, "version": __version__}
+    return json_answer(body, generation)
 
 
 @state_router.get(
-    "/ready", response_model=HealthAnswer, responses={503: {"model": HealthAnswer}, **errors()}
+    "/ready",
+    response_model=HealthAnswer,
+    responses={**errors(), 503: {"model": HealthAnswer}},
 )
 async def ready(request: Request) -> Response:
     """Say whether requests should be sent here; 503 while the server stops."""
-    answer = await health(request)
-    if request.app.state.stopping():
-        answer.status_code = 503
-        answer.body = answer.body.replace(b'"ok"', b'"stopping"')
-        answer.headers["content-length"] = str(len(answer.body))
+    stopping = request.app.state.stopping()
+    answer = _state(request, "stopping" if stopping else "ok")
+    answer.status_code = 503 if stopping else 200
     return answer
 
 
