@@ -198,7 +198,8 @@ def test_a_slow_or_half_closed_caller_does_not_hold_others_up(server):
     for _ in range(50):
         connection = socket.create_connection(("127.0.0.1", server.port))
         connection.sendall(
-            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+            b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
         )
         slow.append(connection)
     half = socket.create_connection(("127.0.0.1", server.port))

@@ -81,7 +81,7 @@ def test_filters_choose_before_they_rank(client, store):
         hits = client.post("/v1/search", json={**query, "filter": {"after": after}}).json()["hits"]
         assert bool(hits) == some
     refused = client.post("/v1/search", json={**query, "filter": {"kinds": ["pdf"]}})
-    assert refused.status_code == 400 and "markdown" in refused.json()["error"]["message"]
+    assert refused.status_code == 404 and "markdown" in refused.json()["error"]["message"]
 
 
 def test_a_passage_and_its_document_can_be_fetched(client, store):

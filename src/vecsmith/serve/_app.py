@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from vecsmith import __version__
 
@@ -125,15 +126,16 @@ def _tell_errors(app: FastAPI) -> None:
     async def unfit(_: Request, error: Any) -> Response:
         return await refused(_, first_fault(error.errors()))
 
-    async def http(_: Request, error: Any) -> Response:
+    async def http(request: Request, error: Any) -> Response:
         texts = {
             404: "there is no such address; see /docs",
             405: "this address takes another method",
         }
         text = texts.get(error.status_code, "the request cannot be read")
-        return answer(
-            error.status_code, error_body(error.status_code, text), dict(error.headers or {})
-        )
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods(app, request.scope)))
+        return answer(error.status_code, error_body(error.status_code, text), headers)
 
     async def ours(_: Request, error: Exception) -> Response:
         text = f"unexpected {type(error).__name__}; this is a fault of the server, see its log"
@@ -143,6 +145,15 @@ def _tell_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, unfit)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, ours)
+
+
+def _methods(app: FastAPI, scope: Any) -> set[str]:
+    """Return the methods of all routes at an address; a route knows its own alone."""
+    found: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 def _document(app: FastAPI, needs_key: bool) -> None:

@@ -111,13 +111,16 @@ def first_fault(errors: Sequence[Any]) -> ApiError:
     """
     if not errors:
         return ApiError(400, "the request does not fit the schema; see /docs")
-    fault = errors[0]
+    # Of a union each member complains; what is nearest to fitting says most about what is wrong.
+    fault = min(
+        errors, key=lambda one: (str(one.get("type")).endswith("_type"), -len(one.get("loc", ())))
+    )
     if fault.get("type") == "json_invalid":
         return ApiError(400, "the body should be JSON but cannot be read as such; see /docs")
     # Names of union members stand in the place beside those of fields; the field comes first.
     place = [str(part) for part in fault.get("loc", ()) if part not in ("body", "query", "path")]
     param = place[0] if place else None
-    what = str(fault.get("msg", "does not fit"))
+    what = str(fault.get("msg", "does not fit")).removeprefix("Value error, ")
     if fault.get("type") == "extra_forbidden":
         what = "there is no such field; leave it out (see /docs)"
     return ApiError(400, f"{param or 'body'}: {what}", param=param)

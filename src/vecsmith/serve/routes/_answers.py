@@ -1,12 +1,12 @@
 """What all routes share: JSON in and out, the index that answers, documented errors."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from ..engine import Generation, Live
 
@@ -15,6 +15,18 @@ class Body(BaseModel):
     """Base of all bodies: unknown fields are refused, so that a typing error is told."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+def _whole(value: Any) -> Any:
+    if type(value) is int:
+        return value
+    if type(value) is float and value.is_integer():
+        return int(value)
+    raise ValueError("it should be a whole number")
+
+
+# As JSON Schema has it: 57.0 is whole, true and "57" are not.
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class ErrorDetail(BaseModel):

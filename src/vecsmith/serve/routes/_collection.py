@@ -1,10 +1,10 @@
 """What the index holds: passages, documents, an overview, the map, the report."""
 
 from collections import Counter
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from vecsmith.store import Entry, Store, StoredPassage, document_key, passage_key
 
@@ -102,7 +102,7 @@ class MapAnswer(BaseModel):
     unit: str
     share: float
     model: str
-    groups: list[tuple[str, int]]
+    groups: list[Annotated[list[str | int], Field(min_length=2, max_length=2)]]
 
 
 collection_router = APIRouter(tags=["collection"])

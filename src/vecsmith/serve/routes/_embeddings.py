@@ -14,10 +14,13 @@ from vecsmith.encode import truncate
 
 from .._errors import ApiError, told
 from ..engine import Generation, Lane
-from ._answers import WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
+from ._answers import WITH_BODY, Body, JsonRoute, Whole, errors, json_answer, live_of, settings_of
 
-TokenId = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-Text = Annotated[str, Field(strict=True)]
+TokenId = Annotated[Whole, Field(ge=0, lt=2**31)]
+Text = Annotated[str, Field(strict=True, min_length=1)]
+Row = Annotated[list[TokenId], Field(min_length=1)]
+Texts = Annotated[list[Text], Field(min_length=1)]
+Rows = Annotated[list[Row], Field(min_length=1)]
 # Tokenising more than this at once is done beside the event loop.
 _SHORT = 20_000
 
@@ -25,14 +28,14 @@ _SHORT = 20_000
 class EmbeddingsRequest(Body):
     """Texts to encode."""
 
-    input: Text | list[Text] | list[TokenId] | list[list[TokenId]] = Field(
+    input: Text | Texts | Row | Rows = Field(
         description="A text, texts, or token ids of the model's own tokenizer, special tokens "
         "included."
     )
     model: str = Field(description="A model of GET /v1/models.", max_length=200)
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = Field(
-        None, ge=1, le=65_536, strict=True, description="Leading dimensions to keep."
+    dimensions: Annotated[Whole, Field(ge=1, le=65_536)] | None = Field(
+        None, description="Leading dimensions to keep."
     )
     user: str | None = Field(None, max_length=1000, description="Taken and not used.")
     prompt_name: Literal["query", "document"] = Field(
@@ -187,8 +190,6 @@ def _inputs(given: Any, most: int) -> tuple[list[str], list[list[int]] | None]:
     rows = given
     if isinstance(given, str) or (given and isinstance(given[0], int)):
         rows = [given]
-    if not rows or any(len(row) == 0 for row in rows):
-        raise ApiError(400, "input: there should be at least one text, none empty", param="input")
     if len(rows) > most:
         raise ApiError(400, f"input: at most {most} texts at once; got {len(rows)}", param="input")
     if isinstance(rows[0], str):

@@ -4,16 +4,27 @@ import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from vecsmith.store import Filter, model_of, order_by_cosine, ranking_for
 
 from .._errors import ApiError, told
-from ._answers import WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
+from ..engine import Generation
+from ._answers import WITH_BODY, Body, JsonRoute, Whole, errors, json_answer, live_of, settings_of
 from ._embeddings import Text, Usage, model_named, tokens_of
 
 _MOST_QUERY = 8_000
 Pattern = Annotated[str, Field(strict=True, min_length=1, max_length=1000)]
+
+
+def _only_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    raise ValueError("it should be a day such as 2026-01-31")
+
+
+# Numbers would be taken for seconds since 1970.
+Day = Annotated[datetime.date, BeforeValidator(_only_text)]
 
 
 class FilterBody(Body):
@@ -23,8 +34,8 @@ class FilterBody(Body):
         [], max_length=100, description="Folders, files or patterns such as *.md; any passes."
     )
     kinds: list[Pattern] = Field([], max_length=100, description="Kinds of files; any passes.")
-    after: datetime.date | None = Field(None, description="First day of last change.")
-    before: datetime.date | None = Field(None, description="Last day of last change.")
+    after: Day | None = Field(None, description="First day of last change.")
+    before: Day | None = Field(None, description="Last day of last change.")
 
     def to_filter(self) -> Filter:
         """Return the filter."""
@@ -35,7 +46,7 @@ class SearchRequest(Body):
     """A question to the collection."""
 
     query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
-    k: int = Field(10, ge=1, le=100, strict=True, description="Passages at most.")
+    k: Whole = Field(10, ge=1, le=100, description="Passages at most.")
     mode: Literal["lexical", "vector", "hybrid"] | None = Field(
         None, description="Another way of searching than the one that ships."
     )
@@ -56,7 +67,7 @@ class HitBody(BaseModel):
     headings: list[str]
     anchor: str
     snippet: str
-    highlights: list[tuple[int, int]]
+    highlights: list[Annotated[list[int], Field(min_length=2, max_length=2)]]
     row: int
     id: str
     document_id: str
@@ -85,7 +96,7 @@ class RerankRequest(Body):
     query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
     documents: list[Text | DocumentBody] = Field(min_length=1)
     model: str | None = Field(None, max_length=200)
-    top_n: int | None = Field(None, ge=1, le=1_000_000, strict=True)
+    top_n: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
     return_documents: bool = Field(False, strict=True)
 
 
@@ -114,7 +125,7 @@ class RerankAnswer(BaseModel):
 search_router = APIRouter(route_class=JsonRoute, tags=["search"])
 
 
-@search_router.post("/v1/search", response_model=SearchAnswer, responses=errors(*WITH_BODY))
+@search_router.post("/v1/search", response_model=SearchAnswer, responses=errors(404, *WITH_BODY))
 async def search(body: SearchRequest, request: Request) -> Response:
     """Find passages; empty hits where nothing is relevant."""
     live = live_of(request)
@@ -124,6 +135,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
     async with live.use() as generation:
         with told(), live.searcher() as run:
             wanted = body.filter.to_filter() if body.filter else None
+            _check_kinds(wanted, generation)
             ranking = ranking_for(generation.store, body.mode)
             model, vectors = model_of(ranking), None
             if model is not None:
@@ -140,6 +152,18 @@ async def search(body: SearchRequest, request: Request) -> Response:
                 filter=wanted,
             )
         return json_answer(answer.to_dict(), generation)
+
+
+def _check_kinds(wanted: Filter | None, generation: Generation) -> None:
+    known = generation.catalogue.kinds
+    for kind in wanted.kinds if wanted else ():
+        if kind not in known:
+            raise ApiError(
+                404,
+                f"filter: no document is of kind {kind[:100]!r}; known: {', '.join(known)}",
+                param="filter",
+                code="kind_not_found",
+            )
 
 
 @search_router.post(
