@@ -1,7 +1,7 @@
 """What all routes share: JSON in and out, the index that answers, documented errors."""
 
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 
 import orjson
 from fastapi import Request, Response
@@ -25,8 +25,8 @@ def _whole(value: Any) -> Any:
     raise ValueError("it should be a whole number")
 
 
-# As JSON Schema has it: 57.0 is whole, true and "57" are not.
-Whole = Annotated[int, BeforeValidator(_whole)]
+# As JSON Schema has it: 57.0 is whole, true and "57" are not. Stands after the limits of a field.
+WHOLE = BeforeValidator(_whole)
 
 
 class ErrorDetail(BaseModel):

@@ -14,9 +14,9 @@ from vecsmith.encode import truncate
 
 from .._errors import ApiError, told
 from ..engine import Generation, Lane
-from ._answers import WITH_BODY, Body, JsonRoute, Whole, errors, json_answer, live_of, settings_of
+from ._answers import WHOLE, WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
 
-TokenId = Annotated[Whole, Field(ge=0, lt=2**31)]
+TokenId = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 Text = Annotated[str, Field(strict=True, min_length=1)]
 Row = Annotated[list[TokenId], Field(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
@@ -34,7 +34,7 @@ class EmbeddingsRequest(Body):
     )
     model: str = Field(description="A model of GET /v1/models.", max_length=200)
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: Annotated[Whole, Field(ge=1, le=65_536)] | None = Field(
+    dimensions: Annotated[int, Field(ge=1, le=65_536), WHOLE] | None = Field(
         None, description="Leading dimensions to keep."
     )
     user: str | None = Field(None, max_length=1000, description="Taken and not used.")

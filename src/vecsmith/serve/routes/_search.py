@@ -10,7 +10,7 @@ from vecsmith.store import Filter, model_of, order_by_cosine, ranking_for
 
 from .._errors import ApiError, told
 from ..engine import Generation
-from ._answers import WITH_BODY, Body, JsonRoute, Whole, errors, json_answer, live_of, settings_of
+from ._answers import WHOLE, WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
 from ._embeddings import Text, Usage, model_named, tokens_of
 
 _MOST_QUERY = 8_000
@@ -46,7 +46,7 @@ class SearchRequest(Body):
     """A question to the collection."""
 
     query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
-    k: Whole = Field(10, ge=1, le=100, description="Passages at most.")
+    k: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(10, description="Passages at most.")
     mode: Literal["lexical", "vector", "hybrid"] | None = Field(
         None, description="Another way of searching than the one that ships."
     )
@@ -96,7 +96,7 @@ class RerankRequest(Body):
     query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
     documents: list[Text | DocumentBody] = Field(min_length=1)
     model: str | None = Field(None, max_length=200)
-    top_n: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    top_n: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     return_documents: bool = Field(False, strict=True)
 
 
