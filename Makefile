@@ -29,6 +29,7 @@ demo: install
 	@echo
 	@echo "report: $(DEMO)/index/report.html"
 	@echo 'search again: $(BIN)/vecsmith search $(DEMO)/index "your words"'
+	@echo "search in the browser: $(BIN)/vecsmith serve $(DEMO)/index"
 
 test: install data
 	$(BIN)/python -m pytest
@@ -49,6 +50,9 @@ bench: install
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/encoding.py
 	$(BIN)/python benchmarks/main_job.py manual handbook stdlib
+	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/serve_soak.py
+	VECSMITH_CASES=200 $(BIN)/python -m pytest tests/serve/test_contract.py
 
 docs: install
 	$(BIN)/python tools/generate.py
