@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from vecsmith.core import StoreError
+from vecsmith.core import StoreError, write_checksums, write_json
 from vecsmith.serve.engine import Generation
 from vecsmith.store import Searcher
 
@@ -96,6 +96,26 @@ def test_a_damaged_index_does_not_take_over(start, own):
         assert client.post("/v1/search", json=QUERY).status_code == 200
         assert client.get("/v1/index").json()["index"] == before
         assert "vecsmith_failed_reloads_total 1.0" in client.get("/metrics").text
+
+
+def test_a_link_that_points_elsewhere_is_followed(start, index, own):
+    folder, _ = own
+    link = folder.with_name("link")
+    link.symlink_to(index)
+    server = start(link, "--watch-s", "0.1")
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    write_json(folder / "report.json", {**report, "note": "another"})
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    write_checksums(folder, [name for name in names if name != "checksums.json"])
+    with server.client() as client:
+        assert "note" not in client.get("/v1/report").json()
+        fresh = folder.with_name("fresh")
+        fresh.symlink_to(folder)
+        fresh.replace(link)
+        deadline = time.monotonic() + 10
+        while "note" not in client.get("/v1/report").json():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def _cut(path):

@@ -47,6 +47,7 @@ class Generation:
     """
 
     def __init__(self, folder: str | Path, *, readers: int = 2, verify: bool = True) -> None:
+        self.given = Path(folder)
         # The folder that a link points to now, which a swap of the link cannot change under us.
         self.folder = Path(os.path.realpath(folder))
         recover_dir(self.folder)

@@ -130,12 +130,12 @@ class Live:
         while True:
             await asyncio.sleep(every_s)
             try:
-                now = identity(self.current.folder)
+                now = identity(self.current.given)
             except OSError:
                 # Between the two renames of a swap, or the folder is gone: the open one serves on.
                 continue
             if now not in (self.current.identity, self._refused):
-                await self._take_over(self.current.folder, now)
+                await self._take_over(self.current.given, now)
 
     async def _take_over(self, folder: Path, seen: Any) -> None:
         try:
