@@ -211,3 +211,32 @@ print(len(seen), len(set(seen)))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, (run.returncode, run.stderr[-800:])
     assert run.stdout == "6 1\n"
+
+
+@pytest.mark.parametrize("kind", ["query", "document"])
+def test_the_tokens_are_those_that_are_encoded(encoder, tiny_model, kind):
+    torch_encoder = TorchEncoder(tiny_model)
+    rows = encoder.tokens(TEXTS, kind=kind)
+    assert rows == torch_encoder.tokens(TEXTS, kind=kind)
+    assert max(map(len, rows)) == encoder.stamp.max_tokens
+    np.testing.assert_array_equal(encoder.encode_tokens(rows), encoder.encode(TEXTS, kind=kind))
+    assert max(map(max, rows)) < encoder.vocabulary
+
+
+def test_a_vector_is_the_same_bits_in_any_company(encoder):
+    together = encoder.encode(TEXTS)
+    for text, vector in zip(TEXTS, together, strict=True):
+        np.testing.assert_array_equal(encoder.encode([text])[0], vector)
+    backwards = encoder.encode(TEXTS[::-1], token_budget=64)
+    np.testing.assert_array_equal(backwards[::-1], together)
+
+
+def test_a_torch_encoder_counts_while_it_encodes(tiny_model):
+    from concurrent.futures import ThreadPoolExecutor
+
+    torch_encoder = TorchEncoder(tiny_model)
+    with ThreadPoolExecutor(4) as pool:
+        encoded = [pool.submit(torch_encoder.encode, TEXTS * 4) for _ in range(4)]
+        counted = [pool.submit(torch_encoder.tokens, TEXTS * 4) for _ in range(20)]
+        lengths = [pool.submit(torch_encoder.count_tokens, TEXTS * 4) for _ in range(20)]
+        assert len({len(c.result()) for c in (*encoded, *counted, *lengths)}) == 1

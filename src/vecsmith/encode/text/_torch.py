@@ -1,5 +1,7 @@
 """Encode with any sentence-transformers model in torch: what no other backend can take."""
 
+import copy
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +80,9 @@ class TorchEncoder:
         found = resolve_model(name)
         self.model = load_sentence_transformer(name, device=device)
         self.stamp = cut_stamp(stamp or stamp_of(self.model, found.id, found.path), dims)
+        # A fast tokenizer refuses to be used by two threads at once when both set the length.
+        self._tokenizer = copy.deepcopy(self.model.tokenizer)
+        self._lock = threading.Lock()
 
     def encode(
         self, texts: Sequence[str], *, kind: str = DOCUMENT, batch_size: int = 32
@@ -114,7 +119,8 @@ class TorchEncoder:
         """
         prompt = prompt_of(self.stamp, kind)
         clean = without_surrogates([prompt + text for text in texts])
-        coded = self.model.tokenizer(clean, truncation=True, max_length=self.stamp.max_tokens)
+        with self._lock:
+            coded = self._tokenizer(clean, truncation=True, max_length=self.stamp.max_tokens)
         return [list(ids) for ids in coded["input_ids"]]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -127,5 +133,6 @@ class TorchEncoder:
             One number a text, special tokens left out.
         """
         clean = without_surrogates(texts)
-        coded = self.model.tokenizer(clean, add_special_tokens=False, verbose=False)
+        with self._lock:
+            coded = self._tokenizer(clean, add_special_tokens=False, verbose=False)
         return [len(ids) for ids in coded["input_ids"]]
