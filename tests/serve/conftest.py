@@ -84,6 +84,23 @@ def prompted_index(index, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def torch_index(index, tiny_model, tmp_path_factory):
+    """The same, with a base model that only torch can run."""
+    from vecsmith.core import write_json
+
+    folder = tmp_path_factory.mktemp("torch") / "index"
+    shutil.copytree(index, folder)
+    encoder = folder / "base" / "encoder"
+    settings = json.loads((encoder / "encoder.json").read_text("utf-8"))
+    for name in ("model.xml", "model.bin", "tokenizer.json"):
+        (encoder / name).unlink()
+    shutil.copytree(tiny_model, encoder / "torch")
+    write_json(encoder / "encoder.json", {**settings, "backend": "torch", "model": "torch"})
+    _seal(folder)
+    return folder
+
+
 class Server:
     """`vecsmith serve` in a process of its own."""
 

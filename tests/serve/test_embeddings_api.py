@@ -71,6 +71,18 @@ def test_prompts_stand_before_the_texts_as_in_python(start, prompted_index):
     assert not np.array_equal(encoder.encode(TEXTS, kind="query"), encoder.encode(TEXTS))
 
 
+def test_a_model_that_only_torch_can_run_is_served_too(start, torch_index, encoder):
+    server = start(torch_index)
+    with server.client() as client:
+        body = {"input": TEXTS, "model": "base"}
+        answer = client.post("/v1/embeddings", json=body).json()
+        got = np.array([row["embedding"] for row in answer["data"]])
+        np.testing.assert_allclose(got, encoder.encode(TEXTS), atol=1e-4)
+        assert answer["usage"]["total_tokens"] == sum(map(len, encoder.tokens(TEXTS)))
+        refused = client.post("/v1/embeddings", json={"input": [2, 5, 3], "model": "base"})
+        assert refused.status_code == 400 and "torch" in refused.json()["error"]["message"]
+
+
 def test_langchain_works_unchanged(server, encoder):
     from langchain_openai import OpenAIEmbeddings
 
