@@ -82,6 +82,16 @@ def test_other_types_methods_and_addresses_are_refused(client):
         assert client.get(path).status_code == 404
 
 
+def test_files_of_the_page_are_compressed_and_kept_by_the_browser(client):
+    name = "/assets/vendor/deck.js"
+    whole = client.get(name, headers={"accept-encoding": "identity"})
+    packed = client.get(name, headers={"accept-encoding": "gzip, br"})
+    assert packed.headers["content-encoding"] == "gzip" and packed.content == whole.content
+    assert int(packed.headers["content-length"]) < len(whole.content) / 2
+    again = client.get(name, headers={"if-none-match": whole.headers["etag"]})
+    assert again.status_code == 304 and not again.content
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
     lambda inner: (

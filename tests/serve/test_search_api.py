@@ -144,6 +144,7 @@ def test_the_map_holds_each_passage(client, store):
 def test_the_overview_tells_what_is_there(client, store):
     found = client.get("/v1/index").json()
     assert found["passages"] == len(store.passages) and found["documents"] == 60
+    assert found["name"].startswith("corpus") and not found["needs_key"]
     assert found["kinds"] == [{"name": "markdown", "documents": 60}]
     assert found["shipped"] == "adapted_hybrid" and 0 < found["cutoff"] < 1
     assert [model["id"] for model in found["models"]] == ["base", "adapted"]

@@ -70,7 +70,8 @@ class Generation:
 
     def _open(self, readers: int, verify: bool) -> None:
         self.store = Store(self.folder, verify=verify)
-        self.name = self.folder.name
+        # People know the collection by its source, not by where the index lies.
+        self.name = Path(self.store.settings["source"]).name or self.folder.name
         self.key = sha256_file(self.folder / "checksums.json")[:12]
         self.report: dict[str, Any] = read_json(self.folder / "report.json")
         page = self.folder / _PAGE

@@ -91,6 +91,7 @@ class IndexAnswer(BaseModel):
     models: list[ModelAbout]
     built: str | None
     updated: str | None
+    needs_key: bool = Field(description="Whether callers need a key.")
 
 
 class MapAnswer(BaseModel):
@@ -218,7 +219,7 @@ async def index(request: Request) -> Response:
     async with live.use() as generation:
         with told(), live.searcher() as run:
             found = await run(_overview, generation)
-        return json_answer(found, generation)
+        return json_answer({**found, "needs_key": bool(request.app.state.keys)}, generation)
 
 
 def _overview(generation: Generation) -> dict[str, Any]:

@@ -4,6 +4,7 @@ All assets are read once, from the package; a name that is asked for is looked u
 never becomes a path.
 """
 
+import gzip
 import hashlib
 import importlib.resources
 import re
@@ -50,26 +51,34 @@ class Asset(NamedTuple):
         body: Its content.
         type: Its media type.
         etag: Hash of the content.
+        packed: The content compressed by gzip; None where that gains nothing.
     """
 
     body: bytes
     type: str
     etag: str
+    packed: bytes | None = None
 
     @classmethod
     def of(cls, name: str, body: bytes) -> "Asset":
         """Describe a file by its name and content."""
         kind = _TYPES.get(name.rpartition(".")[2], "application/octet-stream")
-        return cls(body, kind, f'"{hashlib.sha256(body).hexdigest()[:16]}"')
+        packed = None if kind.startswith("image/png") else gzip.compress(body, 6, mtime=0)
+        if packed is not None and len(packed) >= len(body):
+            packed = None
+        return cls(body, kind, f'"{hashlib.sha256(body).hexdigest()[:16]}"', packed)
 
     def answer(self, request: Request, *, policy: str | None = None) -> Response:
         """Return the file, or 304 where the browser has it."""
-        headers = {"ETag": self.etag, "Cache-Control": "no-cache"}
+        headers = {"ETag": self.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if policy:
             headers["Content-Security-Policy"] = policy
         if request.headers.get("if-none-match") == self.etag:
             return Response(status_code=304, headers=headers)
-        return Response(self.body, media_type=self.type, headers=headers)
+        body = self.body
+        if self.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            body, headers["Content-Encoding"] = self.packed, "gzip"
+        return Response(body, media_type=self.type, headers=headers)
 
 
 @cache

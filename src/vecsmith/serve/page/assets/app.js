@@ -71,6 +71,7 @@ async function load() {
     return false;
   }
   byId("name").textContent = info.name;
+  offerToForget(info.needs_key);
   filters.fill(info);
   title();
   return true;

@@ -76,11 +76,11 @@ async function trade(key) {
   }
 }
 
-/** Show the button that ends the session, if this tab began one. */
-export function offerToForget() {
+/** Show the button that ends the session: this tab began one, or the server needs a key and let us in. */
+export function offerToForget(needed = false) {
   const button = byId("sign-out");
   if (!button) return;
-  button.hidden = !flag();
+  button.hidden = !(needed || flag());
   button.onclick = async () => {
     await fetch("v1/session", { method: "DELETE" }).catch(() => null);
     flag(false);
