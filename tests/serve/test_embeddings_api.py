@@ -107,6 +107,9 @@ def test_llama_index_works_unchanged(server, encoder):
 
 def test_the_models_are_listed_with_what_ships_first(ask, client):
     assert [model.id for model in ask.models.list()] == ["adapted", "base"]
+    assert ask.models.retrieve("adapted").id == "adapted"
+    with pytest.raises(openai.NotFoundError):
+        ask.models.retrieve("gpt-x")
     card = client.get("/v1/models/adapted/card")
     assert card.status_code == 200 and card.text.startswith("---\nbase_model:")
     assert client.get("/v1/models/base/card").status_code == 404
@@ -132,6 +135,14 @@ def test_errors_have_openais_shape_and_status(ask):
             ask.embeddings.create(**options)
         assert raised.value.type in ("invalid_request_error", "not_found_error")
         assert raised.value.param == (param or "encoding_format")
+
+
+def test_fields_that_openai_lets_be_null_may_be_null(client, encoder):
+    nothing = dict.fromkeys(["encoding_format", "dimensions", "user"])
+    body = {"input": "a", "model": "base", **nothing}
+    answer = client.post("/v1/embeddings", json=body).json()
+    got = np.array(answer["data"][0]["embedding"], np.float32)
+    np.testing.assert_array_equal(got, encoder.encode(["a"])[0])
 
 
 def test_texts_that_are_cut_are_told_or_refused(client, encoder):

@@ -1,17 +1,21 @@
 """Who comes in, what is refused, and how it is told."""
 
+import contextlib
 import json
 import socket
+import threading
 import time
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vecsmith.core import ConfigError
 from vecsmith.serve import ServeSettings
 from vecsmith.serve._keys import Keys, read_keys
+from vecsmith.serve._protocol import guarded_protocol
 
 KEY, OTHER = "k" * 20, "another-key-of-ours"
 JSON = {"content-type": "application/json"}
@@ -78,8 +82,132 @@ def test_other_types_methods_and_addresses_are_refused(client):
     assert wrong.status_code == 415
     assert client.get("/v1/search").status_code == 405
     assert client.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
-    for path in ("/assets/../index.html", "/assets/%2e%2e/%2e%2e/_keys.py", "/assets//etc/passwd"):
-        assert client.get(path).status_code == 404
+    for path in ("/v1/search", "/v1/session", "/health"):
+        refused = client.put(path)
+        assert refused.status_code == 405
+        assert set(refused.headers["allow"].split(", ")) <= {"GET", "POST", "DELETE"}
+    assert client.put("/v1/session").headers["allow"] == "DELETE, POST"
+
+
+def raw(server, head, body=b""):
+    """Send bytes as they are, which clients of the better sort would put in order first."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n" + body)
+        found = b""
+        while part := connection.recv(65_536):
+            found += part
+    return found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/assets/../index.html",
+        b"/assets/../../_keys.py",
+        b"/assets/%2e%2e/%2e%2e/_keys.py",
+        b"/assets//etc/passwd",
+        b"/docs/../../../etc/passwd",
+        b"/v1/documents/../../etc/passwd",
+        b"/v1/models/..%2f..%2fmanifest.json/card",
+    ],
+)
+def test_a_path_leads_nowhere_else(server, path):
+    assert raw(server, b"GET " + path + b" HTTP/1.1").startswith(b"HTTP/1.1 404")
+
+
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("/v1/embeddings", b'{"model":"base","input":[' + b"0.5," * 300_000 + b"1]}"),
+        ("/v1/embeddings", b'{"model":"base","input":[' + b"[1]," * 300_000 + b"[1]]}"),
+        ("/v1/embeddings", b'{"model":"base","input":[' + b'"",' * 300_000 + b'""]}'),
+        ("/v1/rerank", b'{"query":"a","documents":[' + b"1," * 300_000 + b"1]}"),
+        ("/v1/search", b'{"query":"a","filter":{"paths":[' + b"1," * 300_000 + b"1]}}"),
+        ("/v1/search", b"{" + b",".join(b'"%d":1' % n for n in range(100_000)) + b"}"),
+    ],
+    ids=["halves", "rows", "empty", "documents", "paths", "fields"],
+)
+def test_a_large_body_of_faults_costs_little(client, path, body):
+    begin = time.monotonic()
+    answer = client.post(path, content=body, headers=JSON)
+    assert answer.status_code == 400 and len(answer.content) < 1000
+    assert time.monotonic() - begin < 2
+
+
+def test_a_head_without_end_is_refused(server):
+    head = b"GET /health HTTP/1.1\r\nX-Long: " + b"a" * 1_000_000
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        # The refusal may be lost, when the system resets a connection that is still written to.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sendall(head)
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(4096).startswith(b"HTTP/1.1 431")
+    with server.client() as client:
+        assert client.get("/health").status_code == 200
+
+
+def test_connections_that_ask_for_nothing_are_closed_and_counted():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    bound.listen()
+    idle = []
+    config = uvicorn.Config(app, http=guarded_protocol(3, 0.3), lifespan="off", log_config=None)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        for _ in range(4):
+            idle.append(socket.create_connection(bound.getsockname(), timeout=5))
+        idle[0].sendall(b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        # The fourth is closed at once, the others when their time is up.
+        begin = time.monotonic()
+        assert idle[3].recv(9) == b"" and time.monotonic() - begin < 0.25
+        assert [connection.recv(9) for connection in idle[:3]] == [b""] * 3
+        assert time.monotonic() - begin > 0.2
+        with httpx.Client(base_url=f"http://127.0.0.1:{bound.getsockname()[1]}") as client:
+            for _ in range(2):
+                assert client.get("/").status_code == 204
+                time.sleep(0.4)
+    finally:
+        running.should_exit = True
+        thread.join()
+        bound.close()
+        for connection in idle:
+            connection.close()
+
+
+def test_without_keys_a_foreign_name_is_refused_even_where_everybody_may_call(start, index):
+    server = start(index, "--host", "0.0.0.0", "--allow-anonymous", "--allowed-host", "search.corp")
+    address = f"http://127.0.0.1:{server.port}"
+    with httpx.Client(base_url=address, timeout=30) as client:
+        for host, status in (("evil.example", 421), ("search.corp", 200), ("192.168.0.7:1", 200)):
+            assert client.get("/v1/index", headers={"host": host}).status_code == status
+
+
+def test_the_work_of_a_caller_who_went_away_is_dropped(start, index):
+    server = start(index, "--cache-mb", "0")
+    texts = [f"valve {n} pump " * 12 for n in range(2000)]
+    body = json.dumps({"model": "base", "input": texts}).encode()
+    head = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        time.sleep(0.1)
+
+    def figure(client, name):
+        (line,) = [x for x in client.get("/metrics").text.splitlines() if x.startswith(name)]
+        return float(line.split()[-1])
+
+    with server.client() as client:
+        deadline = time.monotonic() + 20
+        while figure(client, "vecsmith_requests_running") > 1:
+            assert time.monotonic() < deadline
+        while figure(client, 'vecsmith_queue_tokens{model="base"}') > 0:
+            assert time.monotonic() < deadline
+        assert figure(client, 'vecsmith_rows_total{model="base"}') < 1990
 
 
 def test_files_of_the_page_are_compressed_and_kept_by_the_browser(client):
@@ -154,9 +282,18 @@ def test_keys_open_the_door_and_nothing_else_does(start, index, tmp_path):
             assert client.post("/v1/search", json=body, headers=header).status_code == 200
         assert client.post("/v1/session").status_code == 401
         opened = client.post("/v1/session", headers={"authorization": f"Bearer {KEY}"})
+        token = client.cookies["vecsmith_session"]
         cookie = opened.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=strict" in cookie and KEY not in cookie
         assert client.post("/v1/search", json=body).status_code == 200
+        # A session does not renew itself, and cookies of other programs do not end it.
+        assert client.post("/v1/session").status_code == 401
+        beside = f'a={{"b":1}}; x=a b; vecsmith_session={token}; y'
+        found = httpx.post(f"{server.url}/v1/search", json=body, headers={"cookie": beside})
+        assert found.status_code == 200
+        proxied = {"authorization": f"Bearer {KEY}", "x-forwarded-proto": "https"}
+        secure = httpx.post(f"{server.url}/v1/session", headers=proxied)
+        assert "Secure" in secure.headers["set-cookie"] and "Secure" not in cookie
         assert client.delete("/v1/session").status_code == 204
         assert client.post("/v1/search", json=body).status_code == 401
     assert KEY not in server.log and OTHER not in server.log
@@ -187,6 +324,10 @@ def test_settings_of_the_environment_and_a_log_for_programs(start, index):
         client.post("/v1/search", json={"query": "secret words"})
         origin = {"origin": "https://a.example"}
         assert client.get("/v1/index", headers=origin).headers["access-control-allow-origin"]
+        asked = {"access-control-request-method": "POST", "access-control-request-headers": "x-a"}
+        assert client.options("/v1/search", headers={**origin, **asked}).status_code == 200
+        refused = client.get("/v1/index", headers={**origin, "host": "evil.example"})
+        assert refused.status_code == 421 and refused.headers["access-control-allow-origin"]
         other = client.get("/v1/index", headers={"origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
     assert server.stop() == 0
@@ -302,7 +443,13 @@ def test_sessions_end(monkeypatch):
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path, monkeypatch):
-    for options in ({"port": 70_000}, {"timeout_s": 0}, {"cache_mb": -1}, {"cors_origins": ("*",)}):
+    for options in (
+        {"port": 70_000},
+        {"timeout_s": 0},
+        {"cache_mb": -1},
+        {"cors_origins": ("*",)},
+        {"allowed_hosts": ("a:80",)},
+    ):
         with pytest.raises(ConfigError, match=next(iter(options))):
             ServeSettings("x", **options)
     assert ServeSettings("x").local and not ServeSettings("x", host="0.0.0.0").local

@@ -131,6 +131,43 @@ def test_a_short_request_does_not_wait_behind_a_long_one():
     assert place < 10 < len(encoder.batches)
 
 
+def test_short_requests_pass_many_long_ones_that_came_before():
+    encoder = Recorder(0.002)
+
+    async def work(lane):
+        rows = [[[n, k] * 30 for n in range(40)] for k in range(100, 108)]
+        long = [asyncio.create_task(ask(lane, some)) for some in rows]
+        places = []
+        for turn in range(6):
+            await asyncio.sleep(0.05)
+            before = len(encoder.batches)
+            await ask(lane, [[turn]])
+            places.append(len(encoder.batches) - before)
+        await asyncio.gather(*long)
+        return places
+
+    # Of eight long requests one row each may come first, and what is being computed.
+    assert max(with_lane(work, encoder, batch_tokens=64)) <= 12
+
+
+def test_a_long_request_gets_its_share_among_short_ones():
+    encoder = Recorder(0.002)
+
+    async def work(lane):
+        async def shorts(number):
+            for turn in range(1000):
+                await ask(lane, [[number, turn]])
+
+        busy = [asyncio.create_task(shorts(number)) for number in range(4)]
+        await ask(lane, [[n] * 8 for n in range(20)])
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+    with_lane(work, encoder, batch_tokens=8)
+    assert len(encoder.batches) < 20 * 8
+
+
 def test_falling_due_later_holds_nothing_back_while_the_model_is_free():
     encoder = Recorder()
 

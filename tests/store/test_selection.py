@@ -2,6 +2,7 @@
 
 import datetime
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vecsmith.store import (
     build_vectors,
     document_key,
     order_by_cosine,
+    passage_key,
     search_vectors,
 )
 from vecsmith.store._vectors import EXACT_UP_TO
@@ -47,6 +49,37 @@ def test_paths(pattern, passing):
     paths = ["docs/a.md", "docs/api/b.py", "docsets/c.md", "x.md"]
     wanted = Filter(paths=(pattern,))
     assert [path for path in paths if wanted.passes(entry(path))] == passing
+
+
+def test_a_name_that_looks_like_a_pattern_is_found_to_the_letter():
+    for pattern in ("app/[id]", "app/[id]/page.md", "app/*/page.md"):
+        assert Filter(paths=(pattern,)).passes(entry("app/[id]/page.md"))
+    assert not Filter(paths=("app/[id]",)).passes(entry("app/i/page.md"))
+
+
+def test_threads_may_share_a_catalogue(table):
+    catalogue = Catalogue(table)
+    wanted = [Filter(paths=(f"a/part{n}*",)) for n in range(90)]
+    want = [list(Catalogue(table).choose(one)) for one in wanted]
+
+    def choose(_):
+        return [list(catalogue.choose(one)) for one in wanted] == want
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(choose, range(40)))
+
+
+def test_equal_passages_of_a_document_have_ids_of_their_own(tmp_path):
+    texts = ["valve", "pump", "valve", "valve"]
+    passages = [Passage("a.md", i, (), text, "prose", "", "") for i, text in enumerate(texts)]
+    with PassageTable(tmp_path / "p.sqlite", write=True) as made:
+        made.add_document(SourceFile("a.md", Path(), "markdown", 9, 0, "ab" * 32), passages)
+        other = [Passage("b.md", 0, (), "valve", "prose", "", "")]
+        made.add_document(SourceFile("b.md", Path(), "markdown", 9, 0, "cd" * 32), other)
+        made.finish()
+        keys = [passage_key(made, stored) for stored in made.passages()]
+    assert len(set(keys)) == 5
+    assert [key.count("-") for key in keys] == [1, 1, 2, 2, 1]
 
 
 def test_kinds_days_and_all_together():

@@ -15,6 +15,8 @@ from .readers._table import HEAD, sniff
 
 SAME_CONTENT = "same content as "
 LOOP = "symbolic link that is broken or loops"
+# The year 2262, which is as far as a 64-bit number of nanoseconds goes.
+_LATEST_NS = 2**63 - 1
 # Folders that tools make and nobody wrote.
 CACHES = {
     "__pycache__": "compiled Python",
@@ -186,5 +188,10 @@ class _Walk:
             self.skip(path, f"{SAME_CONTENT}{first}")
             return None
         return SourceFile(
-            path, absolute, kind, status.st_size, status.st_mtime_ns, state.hexdigest()
+            path,
+            absolute,
+            kind,
+            status.st_size,
+            min(status.st_mtime_ns, _LATEST_NS),
+            state.hexdigest(),
         )

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
+import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
@@ -29,6 +29,7 @@ from .routes import (
 )
 
 READERS = 2
+ROUTERS = (embeddings_router, search_router, collection_router, state_router, pages_router)
 _ABOUT = """Search and embeddings over one index that `vecsmith build` made.
 
 `POST /v1/embeddings` and `GET /v1/models` speak OpenAI's protocol, `POST /v1/rerank` that of Cohere
@@ -60,34 +61,29 @@ def create_app(settings: ServeSettings, generation: Generation | None = None) ->
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        **_without_telemetry(),
     )
     app.state.settings, app.state.keys = settings, keys
     if generation is None:
         generation = Generation(settings.folder, readers=READERS, verify=not settings.no_verify)
         generation.warm_up()
     app.state.generation = generation
-    for router in (
-        embeddings_router,
-        search_router,
-        collection_router,
-        state_router,
-        pages_router,
-    ):
+    for router in ROUTERS:
         app.include_router(router)
     _tell_errors(app)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "X-Vecsmith-Index", "Retry-After"],
-        )
     _document(app, bool(keys))
     app.state.metrics = Metrics(app)
     gate = Gate(app, settings, keys, app.state.metrics)
     app.state.stopping = lambda: gate.stopping
     return gate
+
+
+def _without_telemetry() -> dict[str, Any]:
+    """Return what keeps FastAPI, where it can, from telling anybody what is done here."""
+    if "telemetry" not in inspect.signature(FastAPI.__init__).parameters:
+        return {}
+    names = ("tracing", "metrics", "logs", "operation_spans", "auto_configure")
+    return {"telemetry": dict.fromkeys(names, False)}
 
 
 @contextlib.asynccontextmanager
@@ -134,7 +130,7 @@ def _tell_errors(app: FastAPI) -> None:
         text = texts.get(error.status_code, "the request cannot be read")
         headers = dict(error.headers or {})
         if error.status_code == 405:
-            headers["Allow"] = ", ".join(sorted(_methods(app, request.scope)))
+            headers["Allow"] = ", ".join(sorted(_methods(request.scope)))
         return answer(error.status_code, error_body(error.status_code, text), headers)
 
     async def ours(_: Request, error: Exception) -> Response:
@@ -147,10 +143,10 @@ def _tell_errors(app: FastAPI) -> None:
     app.add_exception_handler(Exception, ours)
 
 
-def _methods(app: FastAPI, scope: Any) -> set[str]:
+def _methods(scope: Any) -> set[str]:
     """Return the methods of all routes at an address; a route knows its own alone."""
     found: set[str] = set()
-    for route in app.routes:
+    for route in (route for router in ROUTERS for route in router.routes):
         if isinstance(route, Route) and route.matches(scope)[0] is not Match.NONE:
             found |= route.methods or set()
     return found

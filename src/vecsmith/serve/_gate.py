@@ -7,14 +7,18 @@ bodies on their way in is bounded together.
 """
 
 import asyncio
+import ipaddress
 import logging
 import re
 import secrets
+import socket
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import cookie_parser
 
 from ._errors import ApiError, busy
 from ._keys import COOKIE, Keys
@@ -32,7 +36,11 @@ _FREE_BELOW = ("/assets/", "/docs/")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _METHODS_WITH_BODY = ("POST", "PUT", "PATCH")
 _BODIES_AT_ONCE = 16
+_SMALL_BODY = 64_000
 _SLOW_BODY_S = 30.0
+# A route that takes longer is watched: its caller may go away meanwhile.
+_PATIENCE_S = 0.25
+_STOPPED = ApiError(503, "the server is stopping; try another one", code="stopping")
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -65,15 +73,32 @@ class Gate:
         self._most_body = int(settings.max_body_mb * 1_000_000)
         self._most_bodies = _BODIES_AT_ONCE * self._most_body
         self._hosts = {name.lower() for name in settings.allowed_hosts}
-        self._hosts |= {"localhost", "127.0.0.1", "::1", settings.host.lower()}
-        # Where a key is needed, or all are let in on purpose, a foreign page gains nothing by
-        # making a name of its own point here.
-        self._any_host = bool(keys) or (settings.allow_anonymous and not settings.local)
+        self._hosts |= {"localhost", settings.host.lower(), socket.gethostname().lower()}
         self._connections = self._bodies = 0
+        self.running = 0
         self.stopping = False
+        # Outside of the gate, so that a page that may call can read what the gate refuses.
+        self._outer: Any = self._guarded
+        if settings.cors_origins:
+            self._outer = CORSMiddleware(
+                self._guarded,
+                allow_origins=list(settings.cors_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+                expose_headers=["X-Request-ID", "X-Vecsmith-Index", "Retry-After"],
+            )
+
+    def end(self) -> None:
+        """Let the models' threads end; call it when the event loop has."""
+        live = getattr(self._app.state, "live", None)
+        if live is not None:
+            live.end_lanes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or answer it here."""
+        await self._outer(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -84,6 +109,11 @@ class Gate:
             await self._enter(scope, receive, answer, held)
         except ApiError as error:
             await answer.refuse(error)
+        except asyncio.CancelledError:
+            # The server has waited long enough for what ran when it was told to stop.
+            await answer.refuse(_STOPPED)
+            if not self.stopping:
+                raise
         finally:
             self._connections -= 1
             self._bodies -= held.bytes
@@ -97,33 +127,60 @@ class Gate:
         if self._connections > self._settings.max_connections:
             raise busy(1.0)
         if self.stopping and scope["path"] not in ("/health", "/ready", "/metrics"):
-            raise ApiError(503, "the server is stopping; try another one", code="stopping")
+            raise _STOPPED
         self._check_key(scope, headers)
         body = b""
         if scope["method"] in _METHODS_WITH_BODY:
             body = await self._body(scope, headers, receive, held)
         answer.begin()
-        limit = self._settings.timeout_s
+        self.running += 1
         try:
-            call = self._app(scope, _replay(body, receive), answer.send)
-            await asyncio.wait_for(call, limit)
-        except (asyncio.TimeoutError, TimeoutError) as error:
-            if answer.begun:
-                raise
+            await self._answered(scope, _replay(body, receive), receive, answer)
+        finally:
+            self.running -= 1
+
+    async def _answered(
+        self, scope: Scope, replay: Receive, receive: Receive, answer: "_Answer"
+    ) -> None:
+        """Run the route until it is done, its time is up, or its caller has gone away."""
+        limit = self._settings.timeout_s
+        route = asyncio.ensure_future(self._app(scope, replay, answer.send))
+        waits = {route}
+        try:
+            done, _ = await asyncio.wait(waits, timeout=min(_PATIENCE_S, limit))
+            if not done and limit > _PATIENCE_S:
+                waits.add(asyncio.ensure_future(_gone(receive)))
+                done, _ = await asyncio.wait(
+                    waits, timeout=limit - _PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+                )
+        finally:
+            for task in waits:
+                if not task.done():
+                    task.cancel()
+            found = await asyncio.gather(*waits, return_exceptions=True)
+        if route in done:
+            route.result()
+        elif not done and not answer.begun:
             raise ApiError(
                 504, f"the answer took longer than {limit:g} s; ask for less", code="timeout"
-            ) from error
+            )
+        else:
+            log.info("given up: %s", "the caller went away" if done else found)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse names that are not ours, by which a foreign page could reach a local server."""
-        if self._any_host:
+        """Refuse names that are not ours.
+
+        A foreign page can make a name of its own point to this server and read the answers as if
+        they were its own, unless a key is needed. It cannot do that with an address in numbers.
+        """
+        if self._keys:
             return
         named = headers.get(b"host", b"").decode("latin-1")
         try:
             name = urlsplit(f"//{named}").hostname or ""
         except ValueError:
             name = ""
-        if name.lower() not in self._hosts:
+        if name.lower() not in self._hosts and not _is_address(name):
             raise ApiError(
                 421,
                 "the request names a host that this server does not go by; use its address, or "
@@ -140,7 +197,8 @@ class Gate:
         if kind.lower() == "bearer" and self._keys.knows(key.strip()):
             return
         # Browsers send the cookie with requests of this origin only (SameSite=Strict).
-        token = _cookie(headers.get(b"cookie", b"").decode("latin-1"))
+        cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
+        token = cookies.get(COOKIE, "")
         if token and self._keys.in_session(token):
             return
         raise ApiError(
@@ -182,7 +240,8 @@ class Gate:
             self._bodies += len(part)
             if held.bytes > self._most_body:
                 raise self._too_large()
-            if self._bodies > self._most_bodies:
+            # Small bodies always pass: slow senders of large ones must not shut them out.
+            if self._bodies > self._most_bodies and held.bytes > _SMALL_BODY:
                 raise busy(1.0)
             if not message.get("more_body", False):
                 return b"".join(parts)
@@ -271,12 +330,18 @@ class _Answer:
         log.info("request", extra={"fields": fields})
 
 
-def _cookie(header: str) -> str:
+def _is_address(name: str) -> bool:
     try:
-        found = SimpleCookie(header).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+async def _gone(receive: Receive) -> None:
+    """Wait until the caller has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

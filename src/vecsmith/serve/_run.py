@@ -1,9 +1,11 @@
 """Run the server until it is told to stop."""
 
+import asyncio
 import contextlib
 import logging
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +45,7 @@ def _run(settings: ServeSettings, bound: socket.socket, announce: Any) -> None:
 
     from ._app import create_app
     from ._logs import set_up_logs
+    from ._protocol import guarded_protocol
 
     gate = create_app(settings)
     set_up_logs(as_json=settings.log_json)
@@ -59,8 +62,12 @@ def _run(settings: ServeSettings, bound: socket.socket, announce: Any) -> None:
                     announce(address)
 
         async def shutdown(self, sockets: Any = None) -> None:
+            # While requests run, the door stays open to tell those who come to go elsewhere.
             gate.stopping = True
             logger.info("stopping: finishing what runs, refusing what comes")
+            until = time.monotonic() + settings.grace_s
+            while gate.running and not self.force_exit and time.monotonic() < until:
+                await asyncio.sleep(0.05)
             await super().shutdown(sockets)
 
     config = uvicorn.Config(
@@ -70,14 +77,28 @@ def _run(settings: ServeSettings, bound: socket.socket, announce: Any) -> None:
         lifespan="on",
         server_header=False,
         date_header=False,
-        timeout_graceful_shutdown=max(1, round(settings.grace_s)),
+        http=guarded_protocol(4 * settings.max_connections),
+        # What is left is cut off: its time is up, or it is a connection that asks for nothing.
+        timeout_graceful_shutdown=1,
         timeout_keep_alive=75,
-        h11_max_incomplete_event_size=65_536,
         proxy_headers=False,
         ws="none",
     )
+    _raise_descriptor_limit()
     with _signals_end_here():
-        Server(config).run(sockets=[bound])
+        try:
+            Server(config).run(sockets=[bound])
+        finally:
+            gate.end()
+
+
+def _raise_descriptor_limit() -> None:
+    """Let the process hold as many connections as the system allows it."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.contextmanager

@@ -81,6 +81,9 @@ class ServeSettings:
                 raise ConfigError(f"{name} must be at least 0; got {getattr(self, name)}")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port must lie between 0 and 65535; got {self.port}")
+        for name in self.allowed_hosts:
+            if ":" in name or "/" in name:
+                raise ConfigError(f"allowed_hosts takes names without a port; got {name!r}")
         if "*" in self.allowed_hosts or "*" in self.cors_origins:
             raise ConfigError(
                 "allowed_hosts and cors_origins take names, not '*', which would open the server "

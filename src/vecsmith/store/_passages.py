@@ -421,6 +421,12 @@ class PassageTable:
         """Return the passages whose content has this hash, in the order of rows."""
         return list(self._select("WHERE p.hash = ? ORDER BY p.row", (digest,)))
 
+    def twins_before(self, stored: StoredPassage) -> int:
+        """Count the passages of equal content that stand before one in its document."""
+        ask = "SELECT count(*) FROM passages WHERE document = ? AND hash = ? AND row < ?"
+        ((count,),) = self._rows(ask, (stored.group, stored.passage.hash, stored.row))
+        return int(count)
+
     def rows_of(self, documents: Sequence[int]) -> NDArray[np.int64]:
         """Return the rows of the passages of some documents, ascending."""
         found = self._rows(f"{_ROWS_OF} ORDER BY row", (json.dumps(list(documents)),))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vecsmith.core import ConfigError
 
 from ._cutoff import CosineAdapter
-from ._passages import StoredPassage
+from ._passages import PassageTable, StoredPassage
 from ._selection import Catalogue, Filter, document_key
 from ._store import Store, model_of
 
@@ -90,10 +90,20 @@ class Answer:
         }
 
 
-def passage_key(stored: StoredPassage) -> str:
-    """Return the id by which people ask for a passage: hash of its text, then of its path."""
+def passage_key(table: PassageTable, stored: StoredPassage) -> str:
+    """Return the id by which people ask for a passage.
+
+    Args:
+        table: The table that it is from.
+        stored: The passage.
+
+    Returns:
+        Hash of its text, then of its path, then its place among equal ones of the document.
+    """
     passage = stored.passage
-    return f"{passage.hash}-{document_key(passage.document)[:8]}"
+    place = table.twins_before(stored)
+    key = f"{passage.hash}-{document_key(passage.document)[:8]}"
+    return f"{key}-{place + 1}" if place else key
 
 
 def ranking_for(store: Store, mode: str | None) -> str:
@@ -249,7 +259,7 @@ class Searcher:
             snippet,
             marks,
             stored.row,
-            passage_key(stored),
+            passage_key(self.store.passages, stored),
             document_key(passage.document),
             self.catalogue.by_number[stored.group].kind,
         )

@@ -6,10 +6,12 @@ file, or a shell pattern, whose ``*`` also crosses folders: ``*.md``, ``docs/*``
 
 import datetime
 import re
+import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 from typing import NamedTuple
 
 from vecsmith.core import ConfigError, did_you_mean, hash_text
@@ -78,14 +80,25 @@ class Filter:
         day = entry.modified.date()
         if (self.after and day < self.after) or (self.before and day > self.before):
             return False
-        return not self.paths or any(_matches(entry.path, pattern) for pattern in self.paths)
+        return not self.paths or any(matches(entry.path) for matches in _matchers(self.paths))
 
 
-def _matches(path: str, pattern: str) -> bool:
-    if any(sign in pattern for sign in "*?["):
-        return re.match(translate(pattern), path) is not None
+@lru_cache(maxsize=64)
+def _matchers(patterns: tuple[str, ...]) -> tuple[Callable[[str], bool], ...]:
+    return tuple(map(_matcher, patterns))
+
+
+def _matcher(pattern: str) -> Callable[[str], bool]:
     folder = pattern.strip("/")
-    return not folder or path == folder or path.startswith(folder + "/")
+    shell = re.compile(translate(pattern)) if any(sign in pattern for sign in "*?[") else None
+
+    def matches(path: str) -> bool:
+        # A name may hold the signs of patterns itself, so it is taken to the letter first.
+        if not folder or path == folder or path.startswith(folder + "/"):
+            return True
+        return shell is not None and shell.match(path) is not None
+
+    return matches
 
 
 class Catalogue:
@@ -105,6 +118,8 @@ class Catalogue:
         self.by_key = {entry.key: entry for entry in self.entries}
         self.kinds = sorted({entry.kind for entry in self.entries})
         self._chosen: OrderedDict[Filter, list[int]] = OrderedDict()
+        # Searches of several threads share the catalogue.
+        self._lock = threading.Lock()
 
     def choose(self, wanted: Filter) -> Sequence[int]:
         """Return the ids of the documents that pass a filter.
@@ -118,15 +133,18 @@ class Catalogue:
         Raises:
             ConfigError: It asks for a kind that no document has.
         """
-        if wanted in self._chosen:
-            return self._chosen[wanted]
+        with self._lock:
+            if wanted in self._chosen:
+                self._chosen.move_to_end(wanted)
+                return self._chosen[wanted]
         for kind in wanted.kinds:
             if kind not in self.kinds:
                 raise ConfigError(
                     f"filter: no document is of kind {kind!r}; {did_you_mean(kind, self.kinds)}"
                 )
         found = [entry.number for entry in self.entries if wanted.passes(entry)]
-        self._chosen[wanted] = found
-        while len(self._chosen) > _MOST_KEPT:
-            self._chosen.popitem(last=False)
+        with self._lock:
+            self._chosen[wanted] = found
+            while len(self._chosen) > _MOST_KEPT:
+                self._chosen.popitem(last=False)
         return found

@@ -3,6 +3,7 @@
 import sqlite3
 
 _MOST_KEPT = 50_000
+_LONGEST_KEPT = 32
 
 
 class Stemmer:
@@ -25,6 +26,9 @@ class Stemmer:
             self.db.execute("INSERT INTO t VALUES (?)", (text,))
         found = self.db.execute("SELECT term FROM v ORDER BY offset").fetchall()
         stems = list(dict.fromkeys(term for (term,) in found))
-        if len(self._known) < _MOST_KEPT:
+        # Words come again and again; whole queries and passages seldom do.
+        if len(text) <= _LONGEST_KEPT:
+            if len(self._known) >= _MOST_KEPT:
+                self._known.clear()
             self._known[text] = stems
         return stems

@@ -31,6 +31,12 @@ class Encoder(Protocol):
     def tokens(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[list[int]]:
         """Return the token ids of each text as they are encoded: prompt, cut, special tokens."""
 
+    def full_lengths(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[int]:
+        """Return how many tokens each text would have if none were cut, all included."""
+
+    def load(self) -> None:
+        """Read now what is otherwise read when it is first needed."""
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count the model's tokens in each text, special tokens left out."""
 

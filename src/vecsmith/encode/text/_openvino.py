@@ -139,6 +139,24 @@ class OpenVinoEncoder:
         clean = without_surrogates([prompt + text for text in texts] if prompt else texts)
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(clean)]
 
+    def full_lengths(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[int]:
+        """Return how many tokens each text would have if none were cut.
+
+        Args:
+            texts: The texts; a lone surrogate is replaced.
+            kind: "query" or "document": which prompt is put before them.
+
+        Returns:
+            One number a text, with prompt and special tokens.
+        """
+        prompt = prompt_of(self.stamp, kind)
+        clean = without_surrogates([prompt + text for text in texts])
+        return [len(encoding.ids) for encoding in self._counter.encode_batch_fast(clean)]
+
+    def load(self) -> None:
+        """Read now what is otherwise read when it is first needed."""
+        _ = self._tokenizer, self._counter, self._request
+
     def encode_tokens(
         self, rows: Sequence[Sequence[int]], *, token_budget: int = TOKEN_BUDGET
     ) -> NDArray[np.float32]:

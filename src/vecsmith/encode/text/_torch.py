@@ -123,6 +123,25 @@ class TorchEncoder:
             coded = self._tokenizer(clean, truncation=True, max_length=self.stamp.max_tokens)
         return [list(ids) for ids in coded["input_ids"]]
 
+    def full_lengths(self, texts: Sequence[str], *, kind: str = DOCUMENT) -> list[int]:
+        """Return how many tokens each text would have if none were cut.
+
+        Args:
+            texts: The texts; a lone surrogate is replaced.
+            kind: "query" or "document": which prompt is put before them.
+
+        Returns:
+            One number a text, with prompt and special tokens.
+        """
+        prompt = prompt_of(self.stamp, kind)
+        clean = without_surrogates([prompt + text for text in texts])
+        with self._lock:
+            coded = self._tokenizer(clean, verbose=False)
+        return [len(ids) for ids in coded["input_ids"]]
+
+    def load(self) -> None:
+        """Read what is needed later; all of it was read at the start."""
+
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Count the model's tokens in each text.
 

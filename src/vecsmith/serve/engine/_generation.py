@@ -82,6 +82,8 @@ class Generation:
         self.folders = _folders(self.store, self.catalogue)
         self.built = int((self.folder / "manifest.json").stat().st_mtime)
         self.encoders = {name: space.encoder for name, space in self.store.spaces.items()}
+        for encoder in self.encoders.values():
+            encoder.load()
         for space in self.store.spaces.values():
             if space.index.ntotal != self.passages:
                 raise StoreError(
@@ -178,7 +180,7 @@ def _folders(store: Store, catalogue: Catalogue) -> list[dict[str, Any]]:
         if number in tops:
             found[tops[number]]["passages"] += count
     ranked = sorted(found.values(), key=lambda folder: (-folder["passages"], folder["name"]))
-    return [{**f, "name": f["name"].encode("utf-8", "replace").decode()} for f in ranked[:_MOST]]
+    return ranked[:_MOST]
 
 
 def _shared(paths: list[str]) -> str:

@@ -2,9 +2,11 @@
 
 A batch holds rows of one padded length, so that each vector is the same, bit for bit, as if its
 text had been encoded alone (`vecsmith.encode`). Which length comes next is decided by the row that
-falls due first. The rows of a request fall due at a fixed pace, so a short request does not wait
-behind the thousands of rows of a long one. A text that is asked for again while it waits, or whose
-vector is still in the cache, is not computed again.
+falls due first, by fair queueing in virtual time (Demers, Keshav, Shenker 1989): the clock goes on
+by the tokens computed, divided among the requests that wait, and a request's rows fall due as its
+own tokens add up. So a short request does not wait behind the thousands of rows of long ones, and
+those get their share all the same. A text that is asked for again while it waits, or whose vector
+is still in the cache, is not computed again.
 
 All methods but the worker's run in the event loop's thread; `_condition` guards what both touch.
 """
@@ -14,7 +16,7 @@ import contextlib
 import heapq
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
@@ -25,9 +27,14 @@ from vecsmith.encode import padded_length
 
 from ._cache import VectorCache, content_key
 
-# Tokens of a request that fall due in a second; later rows of a long request let others pass.
-_PACE = 2_000.0
+# Tokens a second until the first batches have told.
 _SPEED = 5_000.0
+
+
+def space_of(encoder: Any) -> str:
+    """Name all that a vector of an encoder depends on, beside the text."""
+    stamp, precision = encoder.stamp, getattr(encoder, "precision", "torch")
+    return f"{stamp.weights}/{stamp.dims}/{precision}/{'+'.join(stamp.reshape)}"
 
 
 class Busy(Exception):  # noqa: N818 - a state, answered with 429
@@ -42,10 +49,21 @@ class Busy(Exception):  # noqa: N818 - a state, answered with 429
         self.retry_s = retry_s
 
 
+class _Share:
+    """A request's part of the queue: how many of its rows wait."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+
 class _Row:
     """A text on its way through the model."""
 
-    __slots__ = ("arrived", "future", "ids", "key", "kind", "length", "text", "waiters")
+    __slots__ = ("arrived", "future", "ids", "key", "kind", "length", "share", "text", "waiters")
+
+    share: _Share
 
     def __init__(
         self, key: bytes, kind: str, ids: Sequence[int], text: str, length: int, future: Any
@@ -77,15 +95,15 @@ class Lane:
     ) -> None:
         self.encoder, self._cache = encoder, cache
         self._batch_tokens, self._queue_tokens, self._wait_s = batch_tokens, queue_tokens, wait_s
-        stamp = encoder.stamp
-        precision = getattr(encoder, "precision", "torch")
-        self.space = f"{stamp.weights}/{stamp.dims}/{precision}/{'+'.join(stamp.reshape)}"
+        self.space = space_of(encoder)
         self.takes_tokens = hasattr(encoder, "encode_tokens")
         self._condition = threading.Condition()
         self._waiting: dict[tuple[str, int], list[tuple[float, int, _Row]]] = {}
         self._numbers = count()
         self._underway: dict[bytes, _Row] = {}
         self._open = True
+        self._clock = 0.0
+        self._shares = 0
         self.waiting_tokens = self.batches = self.rows = self.padded_tokens = 0
         self.speed = _SPEED
         self._loop = asyncio.get_running_loop()
@@ -156,12 +174,15 @@ class Lane:
     def _enqueue(self, rows: list[_Row]) -> None:
         if not rows:
             return
-        due = time.monotonic()
+        share = _Share(len(rows))
         with self._condition:
+            self._shares += 1
+            due = self._clock
             for row in rows:
+                row.share = share
                 lane = self._waiting.setdefault((row.kind, row.length), [])
                 heapq.heappush(lane, (due, next(self._numbers), row))
-                due += row.length / _PACE
+                due += row.length
                 self.waiting_tokens += row.length
             self._condition.notify()
 
@@ -179,9 +200,12 @@ class Lane:
             tokens = len(batch) * batch[0].length
             rate = tokens / max(time.monotonic() - begin, 1e-6)
             self.speed += 0.1 * (rate - self.speed)
-            # The loop is gone only when the process ends and nobody waits any more.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._deliver, batch, vectors, error)
+            self._in_loop(self._deliver, batch, vectors, error)
+
+    def _in_loop(self, work: Callable[..., None], *values: Any) -> None:
+        # The loop is gone only when the process ends and nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work, *values)
 
     def _compute(self, batch: list[_Row]) -> NDArray[np.float32]:
         if self.takes_tokens:
@@ -209,16 +233,20 @@ class Lane:
 
     def _take(self, lane: tuple[str, int], most: int) -> list[_Row]:
         heap = self._waiting[lane]
+        sharers = max(1, self._shares)
         batch: list[_Row] = []
         dropped: list[_Row] = []
         while heap and len(batch) < most:
             row = heapq.heappop(heap)[2]
             self.waiting_tokens -= row.length
+            row.share.rows -= 1
+            self._shares -= not row.share.rows
             (batch if row.waiters else dropped).append(row)
         if not heap:
             del self._waiting[lane]
         if dropped:
-            self._loop.call_soon_threadsafe(self._give_up, dropped)
+            self._in_loop(self._give_up, dropped)
+        self._clock += len(batch) * lane[1] / sharers
         self.batches += bool(batch)
         self.rows += len(batch)
         self.padded_tokens += len(batch) * lane[1]
@@ -253,3 +281,7 @@ class Lane:
         with self._condition:
             self._open = False
             self._condition.notify()
+
+    def join(self) -> None:
+        """Wait for the worker to end; a process must not end while it computes."""
+        self._thread.join()

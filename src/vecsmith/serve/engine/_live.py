@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +13,10 @@ from vecsmith.core import ConfigError, VecsmithError, did_you_mean
 
 from ._cache import VectorCache
 from ._generation import Generation, identity
-from ._lane import Busy, Lane
+from ._lane import Busy, Lane, space_of
 
 logger = logging.getLogger(__name__)
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 
 
 class Live:
@@ -51,18 +53,16 @@ class Live:
         self._by_generation: dict[int, dict[str, Lane]] = {}
         self._by_generation[id(generation)] = self._lanes_of(generation)
         self._refused: Any = None
+        self._again, self._pause = 0.0, _FIRST_PAUSE_S
 
     def _lanes_of(self, generation: Generation) -> dict[str, Lane]:
         """Return a lane for each model; one that works for the same model already goes on."""
         lanes = {}
         for name, encoder in generation.encoders.items():
-            lane = Lane(encoder, self.cache, **self._lane_options)
-            known = self._lanes.get(lane.space)
-            if known is None:
-                self._lanes[lane.space] = lane
-            else:
-                lane.close()
-            lanes[name] = known or lane
+            space = space_of(encoder)
+            if space not in self._lanes:
+                self._lanes[space] = Lane(encoder, self.cache, **self._lane_options)
+            lanes[name] = self._lanes[space]
         return lanes
 
     @contextlib.asynccontextmanager
@@ -117,7 +117,19 @@ class Live:
             self.searching -= 1
 
     async def _run(self, work: Callable[..., Any], *values: Any, **named: Any) -> Any:
-        return await asyncio.wrap_future(self._pool.submit(work, *values, **named))
+        call = self._pool.submit(work, *values, **named)
+        try:
+            return await asyncio.wrap_future(call)
+        except asyncio.CancelledError:
+            if call.running():
+                # The thread goes on: its place is taken until it is done.
+                self.searching += 1
+                loop = asyncio.get_running_loop()
+                call.add_done_callback(lambda _: loop.call_soon_threadsafe(self._left))
+            raise
+
+    def _left(self) -> None:
+        self.searching -= 1
 
     async def aside(self, work: Callable[..., Any], *values: Any) -> Any:
         """Run something long beside the searches, one at a time."""
@@ -134,28 +146,35 @@ class Live:
             except OSError:
                 # Between the two renames of a swap, or the folder is gone: the open one serves on.
                 continue
-            if now not in (self.current.identity, self._refused):
+            refused = now == self._refused and time.monotonic() < self._again
+            if now != self.current.identity and not refused:
                 await self._take_over(self.current.given, now)
 
     async def _take_over(self, folder: Path, seen: Any) -> None:
         try:
             fresh = await self.aside(self._prepare, folder)
         except VecsmithError as error:
-            self.failed_reloads += 1
-            self._refused = seen
+            self._refuse(seen)
             logger.error("the new index is not taken over, the old one serves on: %s", error)
             return
         except Exception:
-            self.failed_reloads += 1
-            self._refused = seen
+            self._refuse(seen)
             logger.exception("the new index is not taken over, the old one serves on")
             return
-        old, self._refused = self.current, None
+        old, self._refused, self._pause = self.current, None, _FIRST_PAUSE_S
         self._by_generation[id(fresh)] = self._lanes_of(fresh)
         self.current, old.retired = fresh, True
         self.reloads += 1
         logger.info("index %s took over from %s", fresh.key, old.key)
         self._close_if_done(old)
+
+    def _refuse(self, seen: Any) -> None:
+        """Leave an index alone for a while; it may be mended, or be copied still."""
+        self.failed_reloads += 1
+        if seen != self._refused:
+            self._pause = _FIRST_PAUSE_S
+        self._refused, self._again = seen, time.monotonic() + self._pause
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE_S)
 
     def _prepare(self, folder: Path) -> Generation:
         fresh = Generation(folder, readers=self._readers, verify=self._verify)
@@ -164,8 +183,14 @@ class Live:
 
     async def close(self) -> None:
         """Close everything; no request may be running."""
-        for lane in self._lanes.values():
-            lane.close()
+        self.end_lanes()
         self._pool.shutdown(wait=True)
         self._aside.shutdown(wait=True, cancel_futures=True)
         self.current.close()
+
+    def end_lanes(self) -> None:
+        """Let the models' threads end; each finishes the batch that it computes."""
+        for lane in self._lanes.values():
+            lane.close()
+        for lane in self._lanes.values():
+            lane.join()

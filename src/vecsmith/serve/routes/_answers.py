@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from .._errors import ApiError
 from ..engine import Generation, Live
 
 
@@ -58,12 +59,18 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 WITH_BODY = (408, 413, 415)
+_MOST_FIELDS = 64
 
 
 class _JsonRequest(Request):
     async def json(self) -> Any:
-        """Read the body as strict JSON: no NaN, no lone surrogates, no duplicate parsers."""
-        return orjson.loads(await self.body())
+        """Read the body as strict JSON: no NaN, no lone surrogates."""
+        value = orjson.loads(await self.body())
+        # Each field that is unknown costs an error object: so many are no typing error any more.
+        for one in (value, *value.values()) if isinstance(value, dict) else ():
+            if isinstance(one, dict) and len(one) > _MOST_FIELDS:
+                raise ApiError(400, f"the body has an object of more than {_MOST_FIELDS} fields")
+        return value
 
 
 class JsonRoute(APIRoute):
@@ -89,8 +96,22 @@ def json_answer(value: Any, generation: Generation | None = None) -> Response:
     Returns:
         The response.
     """
-    body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    try:
+        body = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:
+        # Names of files may hold bytes that are not UTF-8.
+        body = orjson.dumps(_cleaned(value), option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(body, media_type="application/json", headers=index_header(generation))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(inner) for inner in value]
+    return value
 
 
 def index_header(generation: Generation | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from vecsmith.store import Entry, Store, StoredPassage, document_key, passage_key
+from vecsmith.store import Entry, Store, StoredPassage, passage_key
 
 from .._errors import ApiError, told
 from ..engine import Generation
@@ -109,10 +109,10 @@ class MapAnswer(BaseModel):
 collection_router = APIRouter(tags=["collection"])
 
 
-def _body(stored: StoredPassage) -> dict[str, Any]:
+def _body(store: Store, stored: StoredPassage) -> dict[str, Any]:
     passage = stored.passage
     return {
-        "id": passage_key(stored),
+        "id": passage_key(store.passages, stored),
         "row": stored.row,
         "position": passage.position,
         "headings": list(passage.headings),
@@ -125,7 +125,7 @@ def _body(stored: StoredPassage) -> dict[str, Any]:
 
 def _about(entry: Entry) -> dict[str, Any]:
     return {
-        "path": entry.path.encode("utf-8", "replace").decode(),
+        "path": entry.path,
         "kind": entry.kind,
         "modified": entry.modified.isoformat(timespec="seconds"),
     }
@@ -140,16 +140,20 @@ def _passage(store: Store, generation: Generation, row: int) -> dict[str, Any]:
     for name, place in (("previous", row - 1), ("next", row + 1)):
         other = found.get(place)
         same = other is not None and other.group == stored.group
-        beside[name] = passage_key(other) if other is not None and same else None
-    return {**_body(stored), "document_id": entry.key, **_about(entry), **beside}
+        beside[name] = passage_key(store.passages, other) if other is not None and same else None
+    return {**_body(store, stored), "document_id": entry.key, **_about(entry), **beside}
 
 
 def _row_of(store: Store, key: str) -> int | None:
-    digest, _, document = key.partition("-")
-    for stored in store.passages.with_hash(digest):
-        if document_key(stored.passage.document).startswith(document):
-            return stored.row
-    return None
+    digest = key.partition("-")[0]
+    return next(
+        (
+            stored.row
+            for stored in store.passages.with_hash(digest)
+            if passage_key(store.passages, stored) == key
+        ),
+        None,
+    )
 
 
 @collection_router.get(
@@ -204,7 +208,7 @@ async def document(
         def work(store: Store) -> dict[str, Any]:
             rows = store.passages.rows_of([entry.number]).tolist()
             found = store.passages.take(rows[start : start + limit])
-            return {"count": len(rows), "passages": [_body(stored) for stored in found]}
+            return {"count": len(rows), "passages": [_body(store, stored) for stored in found]}
 
         with told(), live.searcher() as run:
             found = await run(generation.with_store, work)
@@ -231,7 +235,7 @@ def _overview(generation: Generation) -> dict[str, Any]:
     spaces = generation.store.spaces
     report = generation.report
     return {
-        "name": generation.name.encode("utf-8", "replace").decode(),
+        "name": generation.name,
         "index": generation.key,
         "version": __version__,
         "passages": generation.passages,

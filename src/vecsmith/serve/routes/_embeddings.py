@@ -8,32 +8,98 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, Request, Response
 from numpy.typing import NDArray
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainValidator, WithJsonSchema
 
 from vecsmith.encode import truncate
 
 from .._errors import ApiError, told
 from ..engine import Generation, Lane
-from ._answers import WHOLE, WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
+from ._answers import (
+    WHOLE,
+    WITH_BODY,
+    Body,
+    JsonRoute,
+    errors,
+    index_header,
+    json_answer,
+    live_of,
+    settings_of,
+)
 
-TokenId = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
-Text = Annotated[str, Field(strict=True, min_length=1)]
-Row = Annotated[list[TokenId], Field(min_length=1)]
-Texts = Annotated[list[Text], Field(min_length=1)]
-Rows = Annotated[list[Row], Field(min_length=1)]
 # Tokenising more than this at once is done beside the event loop.
 _SHORT = 20_000
+
+
+def texts_only(values: list[Any]) -> list[str]:
+    """Check a list of texts, up to the first fault.
+
+    Raises:
+        ValueError: One is no text, or empty.
+    """
+    for place, value in enumerate(values):
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"item {place} should be a text that is not empty")
+    return values
+
+
+def _row(values: list[Any], place: int) -> list[int]:
+    if not isinstance(values, list) or not values:
+        raise ValueError(f"item {place} should be a list of token ids, not empty")
+    for value in values:
+        whole = type(value) is int or (type(value) is float and value.is_integer())
+        if not whole or not 0 <= value < 2**31:
+            raise ValueError("token ids should be whole numbers from 0 to 2147483647")
+    return [int(value) for value in values]
+
+
+def _input(value: Any) -> Any:
+    """Check what is to be encoded, up to the first fault.
+
+    Written by hand because a schema's union notes a fault for every item and every member, which
+    for a body of a megabyte takes seconds and gigabytes.
+    """
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, list) or not value:
+        raise ValueError("it should be a text, texts, token ids or lists of them, not empty")
+    if isinstance(value[0], str):
+        return texts_only(value)
+    if isinstance(value[0], list):
+        return [_row(row, place) for place, row in enumerate(value)]
+    return _row(value, 0)
+
+
+_TEXT = {"type": "string", "minLength": 1}
+_IDS = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "integer", "minimum": 0, "maximum": 2**31 - 1},
+}
+Input = Annotated[
+    Any,
+    PlainValidator(_input),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _TEXT,
+                {"type": "array", "minItems": 1, "items": _TEXT},
+                _IDS,
+                {"type": "array", "minItems": 1, "items": _IDS},
+            ]
+        }
+    ),
+]
 
 
 class EmbeddingsRequest(Body):
     """Texts to encode."""
 
-    input: Text | Texts | Row | Rows = Field(
+    input: Input = Field(
         description="A text, texts, or token ids of the model's own tokenizer, special tokens "
         "included."
     )
     model: str = Field(description="A model of GET /v1/models.", max_length=200)
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=65_536), WHOLE] | None = Field(
         None, description="Leading dimensions to keep."
     )
@@ -137,7 +203,7 @@ async def embeddings(body: EmbeddingsRequest, request: Request) -> Response:
         return json_answer(answer, generation)
 
 
-def _coded(vectors: NDArray[np.float32], form: str) -> Sequence[Any]:
+def _coded(vectors: NDArray[np.float32], form: str | None) -> Sequence[Any]:
     if form == "base64":
         little = np.ascontiguousarray(vectors, "<f4")
         return [base64.b64encode(row.tobytes()).decode() for row in little]
@@ -244,9 +310,13 @@ async def _cut(lane: Lane, texts: list[str], rows: list[list[int]], kind: str) -
     full = [place for place, row in enumerate(rows) if len(row) >= most]
     if not full:
         return []
-    prompt = lane.encoder.tokens([""], kind=kind)[0]
-    counts = await asyncio.to_thread(lane.encoder.count_tokens, [texts[place] for place in full])
-    return [place for place, count in zip(full, counts, strict=True) if count + len(prompt) > most]
+    some = [texts[place] for place in full]
+    lengths = await asyncio.to_thread(lane.encoder.full_lengths, some, kind=kind)
+    return [place for place, length in zip(full, lengths, strict=True) if length > most]
+
+
+def _listed(generation: Generation, name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": generation.built, "owned_by": "vecsmith"}
 
 
 @embeddings_router.get("/v1/models", response_model=ModelsAnswer, responses=errors())
@@ -254,11 +324,16 @@ async def models(request: Request) -> Response:
     """List the models of the index; the one that ships comes first."""
     async with live_of(request).use() as generation:
         names = sorted(generation.encoders, key=lambda name: name != generation.model)
-        data = [
-            {"id": name, "object": "model", "created": generation.built, "owned_by": "vecsmith"}
-            for name in names
-        ]
+        data = [_listed(generation, name) for name in names]
         return json_answer({"object": "list", "data": data}, generation)
+
+
+@embeddings_router.get("/v1/models/{model_id}", response_model=ModelItem, responses=errors(404))
+async def one_model(model_id: str, request: Request) -> Response:
+    """Return a model of the index."""
+    async with live_of(request).use() as generation:
+        name = model_named(generation, model_id)
+        return json_answer(_listed(generation, name), generation)
 
 
 @embeddings_router.get(
@@ -272,4 +347,5 @@ async def card(model_id: str, request: Request) -> Response:
         text = generation.cards.get(model_named(generation, model_id))
         if text is None:
             raise ApiError(404, f"the model {model_id[:100]!r} has no card")
-        return Response(text, media_type="text/markdown; charset=utf-8")
+        headers = index_header(generation)
+        return Response(text, media_type="text/markdown; charset=utf-8", headers=headers)

@@ -66,19 +66,29 @@ class Asset(NamedTuple):
         packed = None if kind.startswith("image/png") else gzip.compress(body, 6, mtime=0)
         if packed is not None and len(packed) >= len(body):
             packed = None
-        return cls(body, kind, f'"{hashlib.sha256(body).hexdigest()[:16]}"', packed)
+        return cls(body, kind, hashlib.sha256(body).hexdigest()[:16], packed)
 
     def answer(self, request: Request, *, policy: str | None = None) -> Response:
         """Return the file, or 304 where the browser has it."""
-        headers = {"ETag": self.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        # Weak, because the same content goes out compressed or not.
+        etag = f'W/"{self.etag}"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
         if policy:
             headers["Content-Security-Policy"] = policy
-        if request.headers.get("if-none-match") == self.etag:
+        if self.etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         body = self.body
-        if self.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        if self.packed is not None and _takes_gzip(request.headers.get("accept-encoding", "")):
             body, headers["Content-Encoding"] = self.packed, "gzip"
         return Response(body, media_type=self.type, headers=headers)
+
+
+def _takes_gzip(header: str) -> bool:
+    for part in header.lower().split(","):
+        name, _, quality = part.partition(";")
+        if name.strip() == "gzip":
+            return quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 @cache

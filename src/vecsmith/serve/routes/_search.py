@@ -4,17 +4,26 @@ import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    FailFast,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from vecsmith.store import Filter, model_of, order_by_cosine, ranking_for
 
 from .._errors import ApiError, told
 from ..engine import Generation
 from ._answers import WHOLE, WITH_BODY, Body, JsonRoute, errors, json_answer, live_of, settings_of
-from ._embeddings import Text, Usage, model_named, tokens_of
+from ._embeddings import Usage, model_named, texts_only, tokens_of
 
 _MOST_QUERY = 8_000
-Pattern = Annotated[str, Field(strict=True, min_length=1, max_length=1000)]
+Pattern = Annotated[str, Field(strict=True, min_length=1, max_length=300)]
+# The first fault ends the list: each one costs an error object.
+Patterns = Annotated[list[Pattern], Field(max_length=32), FailFast()]
 
 
 def _only_text(value: Any) -> Any:
@@ -30,10 +39,8 @@ Day = Annotated[datetime.date, BeforeValidator(_only_text)]
 class FilterBody(Body):
     """Which documents to look in."""
 
-    paths: list[Pattern] = Field(
-        [], max_length=100, description="Folders, files or patterns such as *.md; any passes."
-    )
-    kinds: list[Pattern] = Field([], max_length=100, description="Kinds of files; any passes.")
+    paths: Patterns = Field([], description="Folders, files or patterns such as *.md; any passes.")
+    kinds: Patterns = Field([], description="Kinds of files; any passes.")
     after: Day | None = Field(None, description="First day of last change.")
     before: Day | None = Field(None, description="Last day of last change.")
 
@@ -84,20 +91,41 @@ class SearchAnswer(BaseModel):
     hits: list[HitBody]
 
 
-class DocumentBody(Body):
-    """A text to rank."""
+def _documents(value: Any) -> list[str]:
+    """Check the texts to rank, up to the first fault, and take them out of their objects."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("it should be a list of texts, not empty")
+    found = [
+        one["text"] if isinstance(one, dict) and set(one) == {"text"} else one for one in value
+    ]
+    return texts_only(found)
 
-    text: Text
+
+_TEXT = {"type": "string", "minLength": 1}
+_OBJECT = {
+    "type": "object",
+    "properties": {"text": _TEXT},
+    "required": ["text"],
+    "additionalProperties": False,
+}
+Documents = Annotated[
+    Any,
+    PlainValidator(_documents),
+    WithJsonSchema({"type": "array", "minItems": 1, "items": {"anyOf": [_TEXT, _OBJECT]}}),
+]
 
 
 class RerankRequest(Body):
     """Texts to put in the order of a query."""
 
     query: str = Field(strict=True, min_length=1, max_length=_MOST_QUERY)
-    documents: list[Text | DocumentBody] = Field(min_length=1)
+    documents: Documents
     model: str | None = Field(None, max_length=200)
     top_n: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     return_documents: bool = Field(False, strict=True)
+    max_tokens_per_doc: Annotated[int, Field(ge=1), WHOLE] | None = Field(
+        None, description="Taken and not used: texts are cut at the model's own length."
+    )
 
 
 class RankedDocument(BaseModel):
@@ -175,7 +203,9 @@ def _check_kinds(wanted: Filter | None, generation: Generation) -> None:
 async def rerank(body: RerankRequest, request: Request) -> Response:
     """Put texts in the order of a query, by cosine."""
     live, settings = live_of(request), settings_of(request)
-    texts = [one if isinstance(one, str) else one.text for one in body.documents]
+    texts: list[str] = body.documents
+    if not body.query.strip():
+        raise ApiError(400, "query: it should hold a word", param="query")
     if len(texts) > settings.max_items:
         raise ApiError(
             400,

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from .._errors import ApiError
 from .._keys import COOKIE
 from ._answers import errors, json_answer, live_of
 
@@ -63,7 +64,11 @@ async def open_session(request: Request) -> Response:
     """Exchange the key of this request for a cookie that scripts cannot read."""
     answer, keys = Response(status_code=204), request.app.state.keys
     if keys:
-        secure = request.url.scheme == "https"
+        # A session must not renew itself: only the key opens one.
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer" or not keys.knows(key.strip()):
+            raise ApiError(401, "a session is opened by a key", code="invalid_api_key")
+        secure = request.headers.get("x-forwarded-proto", "").startswith("https")
         answer.set_cookie(
             COOKIE, keys.open_session(), httponly=True, samesite="strict", secure=secure
         )
