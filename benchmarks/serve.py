@@ -81,9 +81,9 @@ PEERS = {
     "infinity torch": ("--engine", "torch", "--no-bettertransformer"),
     "infinity onnx": ("--engine", "optimum"),
 }
-# No size is best everywhere: in short runs 8 did more texts a second than the default of 32 where
-# requests hold many texts, and 32 more than 8 with 8 clients; `--peer-batch` tries others.
-PEER_BATCH = 16
+# Tried: 8, 16 and the default of 32. With 8 both engines do most texts a second in three of the four
+# cells, and 32 is ahead by a tenth for ONNX with 8 clients; `--peer-batch` tries others.
+PEER_BATCH = 8
 CELLS = {  # clients, texts of a request
     "1 client": (1, 1),
     "8 clients": (8, 1),
