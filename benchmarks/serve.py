@@ -81,8 +81,8 @@ PEERS = {
     "infinity torch": ("--engine", "torch", "--no-bettertransformer"),
     "infinity onnx": ("--engine", "optimum"),
 }
-# Tried: 8, 16 and the default of 32. With 8 both engines do most texts a second in three of the four
-# cells, and 32 is ahead by a tenth for ONNX with 8 clients; `--peer-batch` tries others.
+# Tried: 8, 16 and the default of 32. With 8 both engines do most texts a second, but for ONNX with
+# 8 clients, where 32 is ahead by a tenth; `--peer-batch` tries others.
 PEER_BATCH = 8
 CELLS = {  # clients, texts of a request
     "1 client": (1, 1),

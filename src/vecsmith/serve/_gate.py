@@ -157,15 +157,13 @@ class Gate:
             for task in waits:
                 if not task.done():
                     task.cancel()
-            found = await asyncio.gather(*waits, return_exceptions=True)
+            await asyncio.gather(*waits, return_exceptions=True)
         if route in done:
             route.result()
         elif not done and not answer.begun:
             raise ApiError(
                 504, f"the answer took longer than {limit:g} s; ask for less", code="timeout"
             )
-        else:
-            log.info("given up: %s", "the caller went away" if done else found)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:
         """Refuse names that are not ours.
@@ -315,6 +313,8 @@ class _Answer:
         if self._running:
             self._metrics.running.dec()
         route = getattr(self._scope.get("route"), "path", "other")
+        # 499, as nginx has it: the caller went away before there was an answer.
+        self._status = self._status or 499
         self._metrics.requests.labels(route, str(self._status)).inc()
         milliseconds = 1e3 * (time.perf_counter() - self._start)
         state = self._scope.get("state", {})
