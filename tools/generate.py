@@ -96,7 +96,37 @@ def measured() -> str:
             f"| `vecsmith update`, one changed file of {update['documents']} "
             f"| {update['seconds']:.1f} s | 5 s + encoding |",
         ]
-    return "\n".join(rows)
+    return "\n".join([*rows, *_served()])
+
+
+def _served() -> list[str]:
+    """Rows of the server: against its peer, and under too much load."""
+    rows = []
+    against, soak = _result("serve").get("against", {}), _result("serve_soak")
+    for name, found in against.items():
+        cells = [
+            v for cell, v in found["infinity onnx"].items() if cell.endswith(("client", "clients"))
+        ]
+        ratios, waits = ([c[key] for c in cells] for key in ("texts_per_second", "p95_ms"))
+        shown = " / ".join(f"{ratio:.2f}" for ratio in ratios)
+        rows.append(
+            f"| embeddings served in {name.split()[-1]} to 1 / 8 / 32 clients, infinity-emb (ONNX, "
+            f"fp32) = 1; p95 at most {max(waits):.2f} of its | {shown} | 1.3 |"
+        )
+    if soak:
+        statuses = soak["overload"]["statuses"]
+        count = {
+            n: sum(v for s, v in statuses.items() if s.split()[1] == n) for n in ("200", "429")
+        }
+        kept = soak["memory"]
+        growth = kept["second_half_max_mib"] / kept["first_half_max_mib"] - 1
+        other = sum(statuses.values()) - sum(count.values()) + soak["overload"]["unanswered"]
+        rows.append(
+            f"| {soak['seconds'] / 60:.0f} minutes at twice the load: answered {count['200']:,}, "
+            f"told to wait {count['429']:,}; anything else | {other} | 0 |"
+        )
+        rows.append(f"| memory in its second half against the first | {growth:+.1%} | 2% |")
+    return rows
 
 
 def _result(name: str, folder: str = "benchmarks") -> dict[str, Any]:
