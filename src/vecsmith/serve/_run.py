@@ -15,6 +15,7 @@ from ._keys import VARIABLE, read_keys
 from ._settings import ServeSettings
 
 logger = logging.getLogger("vecsmith.serve")
+_PACKAGES = ("fastapi", "fastapi_offline", "httptools", "orjson", "prometheus_client", "uvicorn")
 
 
 def serve(settings: ServeSettings, *, announce: Any = None) -> None:
@@ -29,7 +30,7 @@ def serve(settings: ServeSettings, *, announce: Any = None) -> None:
         MissingExtra: The packages of the extra "serve" are not installed.
         StoreError: No index, or a damaged one; the text names the file and what to do.
     """
-    for package in ("fastapi", "fastapi_offline", "orjson", "prometheus_client", "uvicorn"):
+    for package in _PACKAGES:
         require(package, "serve")
     _check_address(settings)
     # Bound before the index is opened, so that a port that is taken is told at once.
