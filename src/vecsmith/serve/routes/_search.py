@@ -23,7 +23,7 @@ from ._embeddings import Usage, model_named, texts_only, tokens_of
 _MOST_QUERY = 8_000
 Pattern = Annotated[str, Field(strict=True, min_length=1, max_length=300)]
 # The first fault ends the list: each one costs an error object.
-Patterns = Annotated[list[Pattern], Field(max_length=32), FailFast()]
+Patterns = Annotated[list[Pattern], Field(max_length=100), FailFast()]
 
 
 def _only_text(value: Any) -> Any:
