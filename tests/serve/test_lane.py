@@ -150,6 +150,21 @@ def test_short_requests_pass_many_long_ones_that_came_before():
     assert max(with_lane(work, encoder, batch_tokens=64)) <= 12
 
 
+def test_queries_of_searches_come_before_all():
+    encoder = Recorder(0.01)
+
+    async def work(lane):
+        others = [asyncio.create_task(ask(lane, [[n] * 9])) for n in range(50)]
+        await asyncio.sleep(0.03)
+        before = len(encoder.batches)
+        await ask(lane, [[1, 2]], first=True)
+        place = len(encoder.batches) - before
+        await asyncio.gather(*others)
+        return place
+
+    assert with_lane(work, encoder, batch_tokens=16) <= 2
+
+
 def test_a_long_request_gets_its_share_among_short_ones():
     encoder = Recorder(0.002)
 
@@ -188,7 +203,7 @@ def test_too_much_waiting_is_refused_and_forgotten():
         with pytest.raises(Busy) as raised:
             await ask(lane, [[1]])
         assert raised.value.retry_s >= 1
-        always = await ask(lane, [[1]], always=True)
+        always = await ask(lane, [[1]], first=True)
         await first
         assert lane.waiting_tokens == 0
         return always, await ask(lane, [[1]])

@@ -121,7 +121,7 @@ class Lane:
         texts: Sequence[str],
         kind: str,
         *,
-        always: bool = False,
+        first: bool = False,
     ) -> NDArray[np.float32]:
         """Encode texts.
 
@@ -129,7 +129,8 @@ class Lane:
             rows: Their tokens.
             texts: The texts; read only by encoders that do not take tokens.
             kind: "query" or "document".
-            always: Do not refuse (for what is bounded elsewhere).
+            first: Ahead of all that waits, and never refused: queries of searches, whose number
+                is bounded by what searching itself can take.
 
         Returns:
             Unit vectors, shape (len(rows), dims).
@@ -137,7 +138,7 @@ class Lane:
         Raises:
             Busy: Too much is waiting already.
         """
-        if not always and self.waiting_tokens >= self._queue_tokens:
+        if not first and self.waiting_tokens >= self._queue_tokens:
             raise Busy(self.retry_s)
         out = np.empty((len(rows), self.encoder.stamp.dims), np.float32)
         waits: list[tuple[int, _Row]] = []
@@ -156,7 +157,7 @@ class Lane:
                 fresh.append(row)
             row.waiters += 1
             waits.append((place, row))
-        self._enqueue(fresh)
+        self._enqueue(fresh, first=first)
         await self._gather(waits, out)
         return out
 
@@ -171,18 +172,18 @@ class Lane:
             for _, row in waits:
                 row.waiters -= 1
 
-    def _enqueue(self, rows: list[_Row]) -> None:
+    def _enqueue(self, rows: list[_Row], *, first: bool = False) -> None:
         if not rows:
             return
         share = _Share(len(rows))
         with self._condition:
             self._shares += 1
-            due = self._clock
+            due = -1.0 if first else self._clock
             for row in rows:
                 row.share = share
                 lane = self._waiting.setdefault((row.kind, row.length), [])
                 heapq.heappush(lane, (due, next(self._numbers), row))
-                due += row.length
+                due += 0.0 if first else row.length
                 self.waiting_tokens += row.length
             self._condition.notify()
 

@@ -169,7 +169,7 @@ async def search(body: SearchRequest, request: Request) -> Response:
             if model is not None:
                 lane = live.lane(generation, model)
                 rows = lane.encoder.tokens([body.query], kind="query")
-                vectors = await lane.encode(rows, [body.query], "query", always=True)
+                vectors = await lane.encode(rows, [body.query], "query", first=True)
             answer = await run(
                 generation.search,
                 body.query,
@@ -228,7 +228,7 @@ async def rerank(body: RerankRequest, request: Request) -> Response:
                     code="too_large",
                 )
             vectors = await lane.encode(rows, texts, "document")
-            query = await lane.encode(asked, [body.query], "query", always=True)
+            query = await lane.encode(asked, [body.query], "query", first=True)
         results = order_by_cosine(query, vectors, body.top_n)
         found: list[dict[str, Any]] = [
             {"index": place, "relevance_score": score} for place, score in results
