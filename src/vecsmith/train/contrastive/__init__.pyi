@@ -1,9 +1,14 @@
 from ._audit import FalseNegativeAudit as FalseNegativeAudit
 from ._audit import audit_false_negatives as audit_false_negatives
+from ._contrastive import ContrastiveLoss as ContrastiveLoss
+from ._contrastive import with_text_keys as with_text_keys
 from ._core import BLOCKS as BLOCKS
 from ._core import contrastive_cross_entropy as contrastive_cross_entropy
 from ._core import contrastive_logits as contrastive_logits
+from ._core import cross_entropy_rows as cross_entropy_rows
+from ._core import other_rows as other_rows
 from ._core import similarity_blocks as similarity_blocks
+from ._core import soft_target_rows as soft_target_rows
 from ._core import structural_masks as structural_masks
 from ._guide_cache import GuideCache as GuideCache
 from ._guide_files import TruncationReport as TruncationReport
@@ -13,21 +18,40 @@ from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
 from ._negative_filter import NegativeFilter as NegativeFilter
 from ._negative_filter import guided_filter as guided_filter
+from ._objective import Batch as Batch
+from ._objective import Objective as Objective
+from ._objective import gathered_batch as gathered_batch
+from ._row_weights import FocalWeights as FocalWeights
+from ._row_weights import ProgressiveWeights as ProgressiveWeights
+from ._row_weights import RowWeights as RowWeights
+from ._row_weights import progressive_weights as progressive_weights
 
 __all__ = [
     "BLOCKS",
+    "Batch",
+    "ContrastiveLoss",
     "FalseNegativeAudit",
+    "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
     "NegativeFilter",
+    "Objective",
+    "ProgressiveWeights",
+    "RowWeights",
     "TruncationReport",
     "audit_false_negatives",
     "contrastive_cross_entropy",
     "contrastive_logits",
+    "cross_entropy_rows",
     "false_negative_masks",
+    "gathered_batch",
     "guided_filter",
     "guided_triplet",
+    "other_rows",
+    "progressive_weights",
     "similarity_blocks",
+    "soft_target_rows",
     "structural_masks",
     "text_keys",
+    "with_text_keys",
 ]

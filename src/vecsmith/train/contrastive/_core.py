@@ -13,7 +13,7 @@ pp   positive i, positive j              (B, C)
 
 C equals B on one process; over several, columns are gathered and `offset` says where the rows of
 this process begin. Everything is computed in at least float32, whatever autocast says. A loss is
-then: blocks, masks, `contrastive_logits`, `contrastive_cross_entropy`.
+then: blocks, masks, `contrastive_logits`, `cross_entropy_rows`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -170,10 +170,24 @@ def contrastive_logits(
     return torch.cat(parts, dim=1) / temperature
 
 
-def contrastive_cross_entropy(logits: Tensor, offset: int = 0) -> Tensor:
-    """Mean cross-entropy of each row against its own positive.
+def cross_entropy_rows(logits: Tensor, offset: int = 0) -> Tensor:
+    """Cross-entropy of each row against its own positive.
 
     A row whose negatives are all dropped has loss 0 and gradient 0.
+
+    Args:
+        logits: From `contrastive_logits`, shape (B, columns).
+        offset: Column of the first row.
+
+    Returns:
+        Shape (B,).
+    """
+    targets = offset + torch.arange(logits.shape[0], device=logits.device)
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def contrastive_cross_entropy(logits: Tensor, offset: int = 0) -> Tensor:
+    """Mean of `cross_entropy_rows`.
 
     Args:
         logits: From `contrastive_logits`.
@@ -182,4 +196,38 @@ def contrastive_cross_entropy(logits: Tensor, offset: int = 0) -> Tensor:
     Returns:
         A scalar.
     """
-    return F.cross_entropy(logits, offset + torch.arange(logits.shape[0], device=logits.device))
+    return cross_entropy_rows(logits, offset).mean()
+
+
+def soft_target_rows(logits: Tensor, target_logits: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each row's softmax from a target's softmax.
+
+    Args:
+        logits: Shape (B, C).
+        target_logits: Shape (B, C); minus infinity leaves an entry out of the target.
+
+    Returns:
+        KL(target || softmax(logits)), shape (B,).
+    """
+    target = target_logits.softmax(dim=1)
+    logs = logits.log_softmax(dim=1)
+    # 0 log 0 = 0: an entry left out on both sides is minus infinity in both logarithms
+    terms = torch.where(target > 0, target * (target_logits.log_softmax(dim=1) - logs), 0.0)
+    return terms.sum(dim=1)
+
+
+def other_rows(blocks: Mapping[str, Tensor], offset: int, pool_rows: int) -> dict[str, Tensor]:
+    """Mark what belongs to other rows of the batch: everything but a row's own texts.
+
+    Args:
+        blocks: Similarity blocks.
+        offset: Column of the first row.
+        pool_rows: Rows of all processes, C; block "qn" holds C entries a negative column.
+
+    Returns:
+        Name -> True where the entry is another row's; the target in qp is not marked.
+    """
+    return {
+        name: ~torch.cat([diagonal(part, offset) for part in block.split(pool_rows, 1)], dim=1)
+        for name, block in blocks.items()
+    }

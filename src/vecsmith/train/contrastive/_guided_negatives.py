@@ -24,29 +24,19 @@ negatives and does harm; `audit_false_negatives` tells. Cost: one lookup of cach
 four B x B products a step; the guide itself runs once over the texts, in `GuideCache.attach`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from sentence_transformers.base.losses.gradcache import CachedLossMixin, has_static_embedding_input
-from sentence_transformers.util import all_gather_with_grad
-from torch import Tensor, nn
+from torch import Tensor
 
-from vecsmith.core import ConfigError, DataError, did_you_mean
+from vecsmith.core import ConfigError, did_you_mean
 
-from ._core import (
-    BLOCKS,
-    Columns,
-    Rows,
-    check_blocks,
-    contrastive_cross_entropy,
-    contrastive_logits,
-    diagonal,
-    similarity_blocks,
-    structural_masks,
-)
+from ._contrastive import ContrastiveLoss
+from ._core import BLOCKS, Columns, Rows, diagonal, similarity_blocks
 from ._negative_filter import NegativeFilter
 from ._negative_statistics import NegativeStatistics
+from ._objective import Batch, gather
 
 if TYPE_CHECKING:
     from ._guide_cache import GuideCache
@@ -117,7 +107,7 @@ def guided_triplet(
             softmax with this temperature, towards the hardest.
 
     Returns:
-        A scalar, mean over rows; a row without negatives counts 0.
+        Shape (B,); a row without negatives counts 0.
     """
     target = diagonal(blocks["qp"], offset)
     scores = torch.cat([blocks[name] for name in blocks], dim=1)
@@ -130,7 +120,7 @@ def guided_triplet(
     else:
         near = _soft_mean(scores, right, -soft_temperature)
         far = _soft_mean(scores, wrong, soft_temperature)
-    return ((far - near + margin).clamp_min(0.0) * wrong.any(dim=1)).mean()
+    return (far - near + margin).clamp_min(0.0) * wrong.any(dim=1)
 
 
 def _soft_mean(scores: Tensor, kept: Tensor, temperature: float) -> Tensor:
@@ -139,7 +129,7 @@ def _soft_mean(scores: Tensor, kept: Tensor, temperature: float) -> Tensor:
     return (torch.where(kept, weights, 0.0) * torch.where(kept, scores, 0.0)).sum(dim=1)
 
 
-class GuidedContrastiveLoss(CachedLossMixin, nn.Module):
+class GuidedContrastiveLoss(ContrastiveLoss):
     """Contrastive loss for `SentenceTransformerTrainer` with guided selection of negatives.
 
     Args:
@@ -147,16 +137,13 @@ class GuidedContrastiveLoss(CachedLossMixin, nn.Module):
         guide: A `GuideCache`, whose `attach` was called on the data set; None gives GTE's
             unguided loss.
         temperature: What cosines are divided by.
-        margin: See `NegativeFilter`.
-        margin_kind: "absolute" or "relative".
+        rule: Margin, threshold and duplicates: see `NegativeFilter`; GIST's own by default.
         blocks: Which of "qp", "qn", "qq", "pp" to use; ("qp", "qn") is the plain in-batch loss.
         negatives: "all", "hard", "triplet" or "soft-triplet".
-        cached_mini_batch: Rows a step of gradient caching, for batches larger than memory; None
-            embeds the batch in one go.
+        **options: in_batch, weighting, cached_mini_batch: see `ContrastiveLoss`; margin and
+            margin_kind are short for a `rule` of them.
 
-    Columns of the data set: query, positive, and any number of negatives, in this order. Wrap it in
-    `sentence_transformers`' `MatryoshkaLoss` as any other loss. Over several processes every row is
-    set against the rows of all of them.
+    Columns of the data set: query, positive, and any number of negatives, in this order.
     """
 
     triplet_margin: float = TRIPLET_MARGIN
@@ -167,132 +154,91 @@ class GuidedContrastiveLoss(CachedLossMixin, nn.Module):
         guide: "GuideCache | None" = None,
         *,
         temperature: float = 0.01,
-        margin: float = 0.0,
-        margin_kind: str = "absolute",
+        rule: NegativeFilter | None = None,
         blocks: Sequence[str] = BLOCKS,
         negatives: str = "all",
-        cached_mini_batch: int | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
         if negatives not in MODES:
             raise ConfigError(
                 f"negatives cannot be {negatives!r}; {did_you_mean(negatives, MODES)}"
             )
-        if temperature <= 0.0 or (cached_mini_batch is not None and cached_mini_batch < 1):
-            raise ConfigError(
-                "temperature must be above 0 and cached_mini_batch at least 1; "
-                f"got {temperature} and {cached_mini_batch}"
-            )
-        if cached_mini_batch is not None and has_static_embedding_input(model):
-            raise ConfigError(
-                "cached_mini_batch cannot be used with a StaticEmbedding model, whose input has no "
-                "batch axis to cut; leave it out: such a model fits in memory anyway"
-            )
-        self.model = model
+        margins = {name: options.pop(name) for name in ("margin", "margin_kind") if name in options}
+        if rule is not None and margins:
+            raise ConfigError("give either rule or margin and margin_kind, not both")
+        super().__init__(model, temperature=temperature, blocks=blocks, **options)
+        self.rule = rule or NegativeFilter(**margins)
         self.guide = guide
-        self.temperature = temperature
-        self.rule = NegativeFilter(margin, margin_kind)
-        self.blocks = check_blocks(blocks)
         self.negatives = negatives
-        # read by the machinery of gradient caching, and by MatryoshkaLoss
-        self.mini_batch_size = cached_mini_batch or 0
-        self.uses_gradient_cache = cached_mini_batch is not None
         self.statistics = NegativeStatistics()
 
-    def forward(
-        self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor | None = None
-    ) -> Tensor:
-        """Compute the loss of a batch.
+    def prepare(self, batch: Batch) -> Batch:
+        """Look up the guide's vectors of all rows, and what `ContrastiveLoss` needs.
 
         Args:
-            sentence_features: One dictionary of model inputs a column.
-            labels: The text keys that `GuideCache.attach` put into the data set's label column,
-                shape (B, columns).
+            batch: All rows of this process.
 
         Returns:
-            A scalar.
+            The batch with facts "guide": the guide's vectors, one tensor a column, (C, dims).
 
         Raises:
-            DataError: Fewer than two columns, or keys are missing though there is a guide.
+            DataError: There are no keys of texts, though there is a guide.
         """
-        features = list(sentence_features)
-        if len(features) < 2:
-            raise DataError(
-                "the data set needs a column of queries and one of positives, and may have columns "
-                f"of negatives after them; {len(features)} text columns came"
-            )
-        if self.uses_gradient_cache:
-            return CachedLossMixin.forward_cached(self, features, labels)
-        model: Any = self.model
-        return self.score([model(column)["sentence_embedding"] for column in features], labels)
-
-    def calculate_loss(
-        self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
-    ) -> Tensor:
-        """Compute the loss from embeddings in mini-batches (the step between the two passes).
-
-        Args:
-            reps: Column -> mini-batches of embeddings.
-            labels: As in `forward`.
-            with_backward: Send gradients back to the embeddings, and return the loss detached.
-
-        Returns:
-            A scalar.
-        """
-        loss = self.score([torch.cat(column) for column in reps], labels)
-        if with_backward:
-            loss.backward()
-            loss = loss.detach()
-        return loss
-
-    def score(self, embeddings: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
-        """Compute the loss from the embeddings of a whole batch.
-
-        Args:
-            embeddings: Queries, positives, negatives, shape (B, dims) each.
-            labels: As in `forward`.
-
-        Returns:
-            A scalar.
-        """
-        blocks, offset = _blocks(embeddings, self.blocks)
-        never = structural_masks(blocks, offset)
-        relevant = {name: torch.zeros_like(mask) for name, mask in never.items()}
         if self.guide is not None:
-            with torch.no_grad():
-                guide_vecs = self._guide_vectors(self.guide, embeddings, labels)
-                guide_blocks, _ = _blocks(guide_vecs, self.blocks)
-                relevant = false_negative_masks(guide_blocks, self.rule, offset)
-                self.statistics.add(blocks, guide_blocks, never, relevant, offset)
-        dropped = {name: never[name] | relevant[name] for name in blocks}
-        if self.negatives == "hard":
-            dropped = keep_hard(blocks, dropped, offset)
-        with torch.autocast(embeddings[0].device.type, enabled=False):
-            logits = contrastive_logits(blocks, dropped, temperature=self.temperature)
-            loss = contrastive_cross_entropy(logits, offset)
-            if self.negatives in {"triplet", "soft-triplet"}:
-                loss = loss + guided_triplet(
-                    blocks,
-                    relevant,
-                    never,
-                    offset=offset,
-                    margin=self.triplet_margin,
-                    soft_temperature=self.temperature if self.negatives == "soft-triplet" else None,
-                )
-        return loss
+            device = batch.columns[0].device
+            vectors = (found.to(device) for found in self.guide.lookup(self.keys(batch)))
+            batch = batch.with_facts(guide=tuple(gather(column) for column in vectors))
+        return super().prepare(batch)
 
-    def _guide_vectors(
-        self, guide: "GuideCache", embeddings: Sequence[Tensor], labels: Tensor | None
-    ) -> list[Tensor]:
-        rows, device = embeddings[0].shape[0], embeddings[0].device
-        want = (rows, len(embeddings))
-        if labels is None or tuple(labels.shape) != want or labels.is_floating_point():
-            came = "none" if labels is None else f"{tuple(labels.shape)}, {labels.dtype}"
-            raise DataError(
-                f"a guide needs the keys of the texts as labels of shape {want}, int64; {came} "
-                "came: train on guide.attach(dataset), whose columns must be the loss's columns"
+    def relevant(self, batch: Batch, blocks: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Mark entries that answer the query: equal texts, and what the guide strikes out.
+
+        Args:
+            batch: The rows to be scored.
+            blocks: Their similarity blocks.
+
+        Returns:
+            Name -> True where the entry is no negative; never the target in qp.
+        """
+        marked = super().relevant(batch, blocks)
+        if "guide" not in batch.facts:
+            return marked
+        query, positive, *negatives = batch.facts["guide"]
+        rows = slice(batch.start, batch.start + len(batch.local[0]))
+        columns = Columns(query, positive, tuple(negatives), batch.start)
+        guide = similarity_blocks(Rows(query[rows], positive[rows]), columns, tuple(blocks))
+        struck = false_negative_masks(guide, self.rule, batch.start)
+        if torch.is_grad_enabled():
+            self.statistics.add(blocks, guide, self.never(batch, blocks), struck, batch.start)
+        return {name: marked[name] | struck[name] for name in blocks}
+
+    def from_blocks(
+        self, batch: Batch, blocks: dict[str, Tensor], relevant: dict[str, Tensor]
+    ) -> Tensor:
+        """Turn similarity blocks into losses.
+
+        Args:
+            batch: The rows to be scored.
+            blocks: Their similarity blocks.
+            relevant: Name -> True where the entry is no negative.
+
+        Returns:
+            Shape (rows,).
+        """
+        kept = relevant
+        if self.negatives == "hard":
+            kept = keep_hard(blocks, relevant, batch.start)
+        losses = super().from_blocks(batch, blocks, kept)
+        if "triplet" in self.negatives:
+            losses = losses + guided_triplet(
+                blocks,
+                relevant,
+                self.never(batch, blocks),
+                offset=batch.start,
+                margin=self.triplet_margin,
+                soft_temperature=self.temperature if self.negatives == "soft-triplet" else None,
             )
-        return [vectors.to(device) for vectors in guide.lookup(labels)]
+        return losses
 
     def stats(self, *, reset: bool = False) -> dict[str, float]:
         """Tell what the guide did since the start or the last reset.
@@ -316,12 +262,8 @@ class GuidedContrastiveLoss(CachedLossMixin, nn.Module):
         """Return the settings, as model cards show them."""
         return {
             "guide": None if self.guide is None else self.guide.name,
-            "temperature": self.temperature,
-            "margin": self.rule.margin,
-            "margin_kind": self.rule.margin_kind,
-            "blocks": list(self.blocks),
             "negatives": self.negatives,
-            "cached_mini_batch": self.mini_batch_size or None,
+            **super().get_config_dict(),
         }
 
     @property
@@ -335,13 +277,3 @@ class GuidedContrastiveLoss(CachedLossMixin, nn.Module):
     year={2024}
 }
 """
-
-
-def _blocks(vectors: Sequence[Tensor], names: Sequence[str]) -> tuple[dict[str, Tensor], int]:
-    gathered, offset = list(vectors), 0
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        gathered = [all_gather_with_grad(column) for column in vectors]
-        offset = torch.distributed.get_rank() * vectors[0].shape[0]
-    query, positive, *negatives = gathered
-    columns = Columns(query, positive, tuple(negatives), offset)
-    return similarity_blocks(Rows(vectors[0], vectors[1]), columns, names), offset

@@ -6,7 +6,9 @@ a margin::
     absolute: sim(query, candidate) > t - margin       relative: ... > t - margin |t|
     t = sim(query, positive)
 
-The threshold is the row's own, never a global one, and it is the guide's, never the student's.
+The limit is the row's own, and it is the guide's, never the student's. Two further rules may be
+added: a *threshold* above which the guide (a teacher with calibrated scores, say) calls anything
+relevant, and *duplicates*: the text of the query or of its positive, met again, is no negative.
 Paper: GISTEmbed (A. V. Solatorio, 2024) for the rule without margin; the margins are those of
 NV-Retriever (G. de Souza P. Moreira and others, 2024).
 """
@@ -27,12 +29,19 @@ class NegativeFilter:
     Attributes:
         margin: How much nearer than the positive a candidate must stay away; 0 is the paper's rule.
         margin_kind: "absolute" or "relative".
+        threshold: Similarity above which a candidate is dropped whatever the positive's; None for
+            no such rule.
+        duplicates: Whether to drop candidates of the same text as the query or its positive.
     """
 
     margin: float = 0.0
     margin_kind: str = "absolute"
+    threshold: float | None = None
+    duplicates: bool = False
 
     def __post_init__(self) -> None:
+        if self.threshold is not None and not -1.0 <= self.threshold <= 1.0:
+            raise ConfigError(f"threshold must be a cosine, in [-1, 1]; got {self.threshold}")
         if self.margin_kind not in KINDS or not -2.0 <= self.margin <= 2.0:
             raise ConfigError(
                 "margin_kind must be 'absolute' or 'relative' and margin lie in [-2, 2]; "
@@ -50,8 +59,11 @@ class NegativeFilter:
         """
         values: Any = thresholds
         slack = abs(values) * self.margin if self.margin_kind == "relative" else self.margin
-        limit: Array = values - slack
-        return limit
+        limit: Any = values - slack
+        if self.threshold is not None:
+            limit = limit.clip(None, self.threshold)
+        found: Array = limit
+        return found
 
     def dropped(self, guide_scores: Array, thresholds: Array) -> Array:
         """Mark candidates that are probably relevant.
@@ -67,6 +79,24 @@ class NegativeFilter:
         limits: Any = self.limits(thresholds)
         marked: Array = scores > limits[:, None]
         return marked
+
+
+def same_text(row_keys: Array, candidate_keys: Array) -> Array:
+    """Mark candidates whose text is the row's own query or positive, by keys of texts.
+
+    Args:
+        row_keys: Keys of each row's query and positive, shape (B, 2).
+        candidate_keys: Shape (C,) for all rows, or (B, m), m a row.
+
+    Returns:
+        True where the text is the same, shape (B, C) or (B, m).
+    """
+    rows: Any = row_keys
+    others: Any = candidate_keys
+    if others.ndim == 1:
+        others = others[None, :]
+    found: Array = (others == rows[:, :1]) | (others == rows[:, 1:2])
+    return found
 
 
 def guided_filter(
