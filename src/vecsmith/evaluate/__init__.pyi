@@ -1,5 +1,13 @@
+from ._mteb import mteb_evaluation as mteb_evaluation
+from ._mteb import task_evaluation as task_evaluation
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
+from ._quick import Evaluation as Evaluation
+from ._quick import Score as Score
+from ._quick import own_queries as own_queries
+from ._quick import score_model as score_model
+from ._quick import spearman as spearman
+from ._quick import text_similarity as text_similarity
 from ._retrieval import METRICS as METRICS
 from ._retrieval import Groups as Groups
 from ._retrieval import compare as compare
@@ -10,14 +18,22 @@ from ._retrieval import score_store as score_store
 from ._retrieval import summarise as summarise
 
 __all__ = [
-    "METRICS",
+    "Evaluation",
     "Groups",
     "HeldOut",
+    "METRICS",
+    "Score",
     "compare",
     "document_ranks",
     "evaluate_index",
     "metric_values",
+    "mteb_evaluation",
+    "own_queries",
     "read_queries",
+    "score_model",
     "score_store",
+    "spearman",
     "summarise",
+    "task_evaluation",
+    "text_similarity",
 ]
