@@ -2,6 +2,7 @@ from ._batches import WeightedBatchSampler as WeightedBatchSampler
 from ._config import DataSource as DataSource
 from ._config import TrainingConfig as TrainingConfig
 from ._config import config_from as config_from
+from ._config import kind_of as kind_of
 from ._config import read_config as read_config
 from ._config import write_config as write_config
 from ._evaluations import evaluation as evaluation
@@ -17,6 +18,7 @@ __all__ = [
     "WeightedBatchSampler",
     "config_from",
     "evaluation",
+    "kind_of",
     "objective_help",
     "parse_objective",
     "read_config",

@@ -64,19 +64,3 @@ class WeightedBatchSampler(MultiDatasetDefaultBatchSampler):  # type: ignore[mis
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         return sum(len(sampler) for sampler in self.batch_samplers)
-
-
-def weighted_batches(weights: Sequence[float]) -> Any:
-    """Make what the trainer takes as its sampler of several data sets.
-
-    Args:
-        weights: One weight a set, in the order of the trainer's data sets.
-
-    Returns:
-        Function of the sets and their samplers.
-    """
-
-    def make(dataset: Any, **options: Any) -> WeightedBatchSampler:
-        return WeightedBatchSampler(dataset, weights=weights, **options)
-
-    return make

@@ -181,7 +181,7 @@ def _training(report: "TrainingReport") -> str:
         )
     found += [
         f"- doctor, {finding.level}: {finding.name}: {_line(finding.text)}"
-        for finding in report.findings
+        for finding in (*report.examined, *report.findings)
         if finding.level != "fine"
     ]
     return "\n".join(found)

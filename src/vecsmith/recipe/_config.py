@@ -194,8 +194,21 @@ def config_from(values: Mapping[str, Any]) -> TrainingConfig:
             row[name] = _texts(row[name])
     for known in fields(TrainingConfig):
         if known.name in row:
-            row[known.name] = _typed(known.name, row[known.name], str(known.type))
+            row[known.name] = _typed(known.name, row[known.name], kind_of(known))
     return TrainingConfig(data=tuple(parse_source(one) for one in data), **row)
+
+
+def kind_of(field: Any) -> str:
+    """Write a field's type, such as "int", "float | None" or "tuple[int, ...]".
+
+    Args:
+        field: A field of a dataclass.
+
+    Returns:
+        The type as it stands in the code.
+    """
+    plain = isinstance(field.type, type) and not hasattr(field.type, "__args__")
+    return str(field.type.__name__ if plain else field.type)
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ def load_source(source: DataSource, *, columns_needed: int = 2) -> Loaded:
 def _read(source: DataSource) -> "Dataset":
     datasets = require("datasets", "train")
     path = Path(source.path).expanduser()
-    refused = (OSError, ValueError, KeyError, RuntimeError, NotImplementedError)
+    refused = (StopIteration, OSError, ValueError, KeyError, RuntimeError, NotImplementedError)
     if path.is_file():
         kind = FORMATS.get(path.suffix.lower())
         if kind is None:
@@ -119,6 +119,8 @@ def _read(source: DataSource) -> "Dataset":
                 f"{source.path} must be one of {', '.join(FORMATS)} by its name's end; convert it, "
                 "or rename it"
             )
+        if path.stat().st_size == 0:
+            raise DataError(f"{source.path} is empty; give a file with rows")
         options = {"delimiter": "\t"} if path.suffix.lower() == ".tsv" else {}
         try:
             found = datasets.load_dataset(kind, data_files=str(path), split="train", **options)

@@ -9,6 +9,7 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from vecsmith.core import (
 from vecsmith.data import Overlap, find_overlaps
 from vecsmith.evaluate import Score, score_model
 
-from ._batches import weighted_batches
+from ._batches import WeightedBatchSampler
 from ._card import training_card
 from ._config import DataSource, TrainingConfig, write_config
 from ._data import Loaded, all_texts, hold_out, load_source
@@ -48,7 +49,8 @@ class TrainingReport:
     Attributes:
         model: Folder of the saved model.
         scores: Scores of the evaluations, against the base.
-        findings: What the doctor found, before and while training.
+        examined: What the doctor found in the data.
+        findings: What it found while training.
         overlaps: Overlap of the training texts with each evaluation.
         log: Curve, losses, best step and speed.
         steps: Steps in all.
@@ -56,6 +58,7 @@ class TrainingReport:
 
     model: Path
     scores: tuple[Score, ...]
+    examined: tuple["Finding", ...]
     findings: tuple["Finding", ...]
     overlaps: tuple[Overlap, ...]
     log: dict[str, Any]
@@ -70,7 +73,10 @@ class TrainingReport:
             "validation_mrr": [row["mrr"] for row in self.log["curve"]],
             "rows_per_second": self.log["pairs_per_second"],
             "scores": [score.as_dict() for score in self.scores],
-            "doctor": [found.as_dict() for found in self.findings],
+            "doctor": {
+                "before": [found.as_dict() for found in self.examined],
+                "while_training": [found.as_dict() for found in self.findings],
+            },
             "contamination": [overlap.as_dict() for overlap in self.overlaps],
         }
 
@@ -129,7 +135,7 @@ def train(
         final = _save(config, model, out, log)
         scores = [score_model(test, final, items) for test, items in zip(tests, base, strict=True)]
     report = TrainingReport(
-        out / "model", tuple(scores), (*before, *doctor), tuple(overlaps), log, steps
+        out / "model", tuple(scores), tuple(before), tuple(doctor), tuple(overlaps), log, steps
     )
     _write_down(config, parts, report, final, citations)
     return report
@@ -248,6 +254,9 @@ def _fit(
     doctor = DoctorCallback(model, texts)
     watcher = Watcher(model, parts.validation, out, batch_size=config.batch_size)
     single = len(sets) == 1
+    # An example is given, or the trainer searches the data for some, with a bar of its own.
+    first = [str(text) for text in parts.train[0][0].values()]
+    model.model_card_data.widget = [{"source_sentence": first[0], "sentences": first[1:] or first}]
     trainer = st.SentenceTransformerTrainer(
         model=model,
         args=_arguments(config, out / "checkpoints", steps),
@@ -318,7 +327,7 @@ def _arguments(config: TrainingConfig, folder: Path, steps: int) -> Any:
         dataloader_num_workers=config.workers,
         batch_sampler="no_duplicates",
         multi_dataset_batch_sampler=(
-            weighted_batches(weights) if len(names) > 1 else "proportional"
+            partial(WeightedBatchSampler, weights=weights) if len(names) > 1 else "proportional"
         ),
     )
 
