@@ -1,3 +1,8 @@
+from ._grid import Grid as Grid
+from ._grid import SizeResult as SizeResult
+from ._grid import evaluate_grid as evaluate_grid
+from ._grid import evaluate_menu as evaluate_menu
+from ._grid import layer_times as layer_times
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
 from ._queries import HeldOut as HeldOut
@@ -19,13 +24,18 @@ from ._retrieval import summarise as summarise
 
 __all__ = [
     "Evaluation",
+    "Grid",
     "Groups",
     "HeldOut",
     "METRICS",
     "Score",
+    "SizeResult",
     "compare",
     "document_ranks",
+    "evaluate_grid",
     "evaluate_index",
+    "evaluate_menu",
+    "layer_times",
     "metric_values",
     "mteb_evaluation",
     "own_queries",

@@ -14,19 +14,29 @@ from .contrastive._objective import Objective as Objective
 from .contrastive._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
+from .matryoshka._matryoshka import MatryoshkaLoss as MatryoshkaLoss
+from .matryoshka._starbucks import Menu as Menu
+from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
+from .matryoshka._two_d import Grid2D as Grid2D
+from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 
 __all__ = [
     "ContrastiveLoss",
     "FalseNegativeAudit",
     "FocalWeights",
+    "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "MatryoshkaLoss",
+    "Menu",
     "MinedNegatives",
     "NegativeFilter",
     "Objective",
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
+    "StarbucksLoss",
     "TruncationReport",
+    "TwoDMatryoshkaLoss",
     "audit_false_negatives",
     "guided_filter",
     "mine_hard_negatives",
