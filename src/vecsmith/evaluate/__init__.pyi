@@ -13,14 +13,18 @@ from ._quick import own_queries as own_queries
 from ._quick import score_model as score_model
 from ._quick import spearman as spearman
 from ._quick import text_similarity as text_similarity
-from ._retrieval import METRICS as METRICS
 from ._retrieval import Groups as Groups
+from ._retrieval import METRICS as METRICS
 from ._retrieval import compare as compare
 from ._retrieval import document_ranks as document_ranks
 from ._retrieval import evaluate_index as evaluate_index
 from ._retrieval import metric_values as metric_values
 from ._retrieval import score_store as score_store
 from ._retrieval import summarise as summarise
+from ._space import alignment as alignment
+from ._space import alignment_uniformity as alignment_uniformity
+from ._space import length_bias as length_bias
+from ._space import uniformity as uniformity
 
 __all__ = [
     "Evaluation",
@@ -30,12 +34,15 @@ __all__ = [
     "METRICS",
     "Score",
     "SizeResult",
+    "alignment",
+    "alignment_uniformity",
     "compare",
     "document_ranks",
     "evaluate_grid",
     "evaluate_index",
     "evaluate_menu",
     "layer_times",
+    "length_bias",
     "metric_values",
     "mteb_evaluation",
     "own_queries",
@@ -46,4 +53,5 @@ __all__ = [
     "summarise",
     "task_evaluation",
     "text_similarity",
+    "uniformity",
 ]
