@@ -10,6 +10,7 @@ PAGES = sorted([*(ROOT / "docs" / "systems").glob("*.md"), ROOT / "docs" / "trai
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # of hosts without accelerator
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_examples_of_a_page_run(page, tmp_path, monkeypatch):
     blocks = BLOCK.findall(page.read_text(encoding="utf-8"))

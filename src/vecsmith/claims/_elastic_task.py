@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vecsmith.claims._cut_vocabulary import cut_vocabulary
 from vecsmith.claims._encodings import MINILM
 from vecsmith.claims._gloss_tasks import reciprocal_ranks
 from vecsmith.core import numpy_generator
@@ -63,6 +64,7 @@ def _start() -> Any:
     with quiet_hosts():
         whole = SentenceTransformer(str(resolve_model(MINILM).path), device="cpu")
     whole.max_seq_length = LENGTH
+    cut_vocabulary(whole, [text for name, others in _terms() for text in (name, *others)])
     student = cut(whole, MENU[-1][0])
     # losses scale by themselves, and the KL of embeddings wants entries of their own size
     del student[2]

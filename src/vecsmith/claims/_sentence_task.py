@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vecsmith.claims._cut_vocabulary import cut_vocabulary
 from vecsmith.claims._encodings import MINILM
 from vecsmith.core import numpy_generator
 
@@ -121,6 +122,15 @@ def graded_pairs() -> GradedPairs:
     return GradedPairs([definitions[i] for i in used], places[0], places[1], gold[kept])
 
 
+def lee_texts() -> list[str]:
+    """The first two sentences of Lee's documents, of which an encoder reads the start."""
+    from vecsmith.data.samples import load_lee
+
+    rows = load_lee()
+    texts = dict.fromkeys([*rows["text_a"], *rows["text_b"]])
+    return [". ".join(text.split(". ")[:2]) for text in texts]
+
+
 @lru_cache(maxsize=1)
 def _start() -> Any:
     from sentence_transformers import SentenceTransformer
@@ -134,7 +144,9 @@ def _start() -> Any:
     module.auto_model.encoder.layer = module.auto_model.encoder.layer[:LAYERS]
     module.auto_model.config.num_hidden_layers = LAYERS
     pooling = Pooling(module.get_embedding_dimension(), "mean")
-    return SentenceTransformer(modules=[module, pooling], device="cpu")
+    encoder = SentenceTransformer(modules=[module, pooling], device="cpu")
+    cut_vocabulary(encoder, [*training_texts(), *graded_pairs().texts, *lee_texts()])
+    return encoder
 
 
 def new_encoder() -> Any:

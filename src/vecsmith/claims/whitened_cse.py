@@ -19,6 +19,7 @@ from vecsmith.claims._sentence_task import (
     draw_batches,
     encode,
     graded_pairs,
+    lee_texts,
     new_encoder,
     rank_products,
     train_encoder,
@@ -105,7 +106,7 @@ def lee_spearman(encoder: Any) -> float:
     rows = load_lee()
     texts = list(dict.fromkeys([*rows["text_a"], *rows["text_b"]]))
     place = {text: i for i, text in enumerate(texts)}
-    vectors = encode(encoder, [". ".join(text.split(". ")[:2]) for text in texts])
+    vectors = encode(encoder, lee_texts())
     left, right = ([place[t] for t in rows[column]] for column in ("text_a", "text_b"))
     return spearman((vectors[left] * vectors[right]).sum(axis=1), np.asarray(rows["score"]))
 
