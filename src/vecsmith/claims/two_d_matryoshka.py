@@ -78,7 +78,7 @@ def measure(seed: int, quick: bool) -> Measurement:
 CLAIM = Claim(
     slug="two-d-matryoshka",
     claim="Cut to one to three of four blocks and 24 to 96 of 384 dimensions, an encoder trained "
-    "with 2DMSE finds the right name better than one trained with Matryoshka alone; 40 steps of "
+    "with 2DMSE finds the right name better than one trained with Matryoshka alone; 32 steps of "
     "20 pairs, AdamW 1e-4, temperature .05, the same batches and start.",
     paper={
         "figure": "at every layer below the last 2DMSE is far above plain fine-tuning and "
