@@ -32,6 +32,15 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
+    "esimcse": System(
+        title="ESimCSE: Enhanced Sample Building Method for Contrastive Learning of Unsupervised "
+        "Sentence Embedding",
+        year=2022,
+        name="vecsmith.train:SubwordRepetition",
+        does="Training from raw sentences whose positives have some sub-words repeated, with "
+        "negatives from a momentum queue.",
+        use="There is text but no pairs, and texts of many lengths are to be compared.",
+    ),
     "gistembed": System(
         title="GISTEmbed: Guided In-sample Selection of Training Negatives for Text Embedding "
         "Fine-tuning",
@@ -84,5 +93,13 @@ SYSTEMS: dict[str, System] = {
         name="vecsmith.train:TwoDMatryoshkaLoss",
         does="Trains one encoder so that it can be cut at any layer and at any leading dimension.",
         use="The same model must serve small and large machines, at sizes not yet known.",
+    ),
+    "whitened-cse": System(
+        title="WhitenedCSE: Whitening-based Contrastive Learning of Sentence Embeddings",
+        year=2023,
+        name="vecsmith.train:ShuffledGroupWhitening",
+        does="Training from raw sentences whose views are whitened in shuffled groups, which "
+        "spreads the space and makes positives differ.",
+        use="There is text but no pairs, and the encoder is not yet a sentence encoder.",
     ),
 }
