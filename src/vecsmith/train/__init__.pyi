@@ -11,16 +11,26 @@ from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
+from .masked._autoencoder import MaskedAutoencoder as MaskedAutoencoder
+from .masked._duplex import DuplexContrastiveLoss as DuplexContrastiveLoss
+from .masked._duplex import DuplexRetriever as DuplexRetriever
+from .masked._dupmae import DupMAE as DupMAE
+from .masked._smae import SMAE as SMAE
 
 __all__ = [
     "ContrastiveLoss",
+    "DupMAE",
+    "DuplexContrastiveLoss",
+    "DuplexRetriever",
     "FalseNegativeAudit",
     "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "MaskedAutoencoder",
     "NegativeFilter",
     "Objective",
     "ProgressiveWeights",
+    "SMAE",
     "TruncationReport",
     "audit_false_negatives",
     "guided_filter",
