@@ -1,3 +1,10 @@
+from ._contrastive_rows import to_contrastive as to_contrastive
+from ._llm_embedder import LLMEmbedder as LLMEmbedder
+from ._llm_embedder import instruct as instruct
+from ._llm_embedder import load_nv_embed as load_nv_embed
+from ._llm_embedder import set_bidirectional as set_bidirectional
+from ._two_stage import StageSet as StageSet
+from ._two_stage import TwoStage as TwoStage
 from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
 from .contrastive._audit import audit_false_negatives as audit_false_negatives
 from .contrastive._contrastive import ContrastiveLoss as ContrastiveLoss
@@ -26,14 +33,21 @@ __all__ = [
     "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "LLMEmbedder",
     "MaskedAutoencoder",
     "NegativeFilter",
     "Objective",
     "ProgressiveWeights",
     "SMAE",
+    "StageSet",
     "TruncationReport",
+    "TwoStage",
     "audit_false_negatives",
     "guided_filter",
+    "instruct",
+    "load_nv_embed",
+    "set_bidirectional",
     "text_keys",
+    "to_contrastive",
     "with_text_keys",
 ]
