@@ -142,6 +142,28 @@ def test_only_adapters_and_pooling_train_and_merging_changes_nothing(llama, tmp_
     np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-4)
 
 
+def test_texts_are_no_messages(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoTokenizer
+
+    folder = build("llama", tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}system: be kind. {{ m['content'] }}{% endfor %}"
+    )
+    tokenizer.save_pretrained(folder)
+    model = LLMEmbedder.from_pretrained(
+        folder, pooling="mean", max_length=8
+    ).as_sentence_transformer()
+    ids = model.preprocess(["a b"])["input_ids"][0].tolist()
+    assert len(ids) == 4 and ids[-1] == 0
+    want = model.encode(TEXTS)
+    assert np.abs(want[0] - want[1]).max() > 1e-3
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-6)
+
+
 def test_layers_are_cut(llama):
     one = LLMEmbedder.from_pretrained(llama, pooling="mean", layers=1)
     assert len(one.transformer.model.layers) == 1

@@ -29,6 +29,8 @@ from vecsmith.encode.text import LatentAttentionPooling
 
 POOLINGS = {"mean": "mean", "last": "lasttoken", "latent": ""}
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": "all-linear"}
+# without this a model with a chat template gets its texts as messages, behind a system prompt
+PLAIN_TEXT = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
 # ours -> the authors', in the files of nvidia/NV-Embed-v1 and v2
 _OFFICIAL = {
     "dictionary": "latents",
@@ -116,6 +118,8 @@ def end_texts(tokenizer: Any) -> None:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = end
+    # texts are no messages: with a template the host library would put them behind a system prompt
+    tokenizer.chat_template = None
     tokenizer.padding_side = "right"
     ids = tokenizer("a")["input_ids"]
     if ids and ids[-1] == tokenizer.eos_token_id:
@@ -207,6 +211,8 @@ class LLMEmbedder:
                     model_kwargs={**extra, **(model_kwargs or {})},
                     processor_kwargs=dict(extra),
                     config_kwargs=dict(extra),
+                    modality_config=PLAIN_TEXT,
+                    module_output_name="token_embeddings",
                 )
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise ModelError(
@@ -358,4 +364,6 @@ def _wrapped(model: Any, tokenizer: Any) -> Any:
     with tempfile.TemporaryDirectory() as scratch, quiet_hosts():
         model.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        return Transformer(scratch)
+        return Transformer(
+            scratch, modality_config=PLAIN_TEXT, module_output_name="token_embeddings"
+        )
