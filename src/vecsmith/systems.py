@@ -32,6 +32,15 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
+    "dupmae": System(
+        title="RetroMAE v2: Duplex Masked Auto-Encoder For Pre-Training Retrieval-Oriented "
+        "Language Models",
+        year=2022,
+        name="vecsmith.train:DupMAE",
+        does="Masked pre-training in which the sentence vector rebuilds the text and the tokens "
+        "its bag of words; a dense and a lexical half are then served together.",
+        use="A domain with much text and few labels, before a retriever is fine-tuned.",
+    ),
     "esimcse": System(
         title="ESimCSE: Enhanced Sample Building Method for Contrastive Learning of Unsupervised "
         "Sentence Embedding",
@@ -50,6 +59,14 @@ SYSTEMS: dict[str, System] = {
         "that are in fact relevant.",
         use="Pairs are mined or duplicated, so false negatives hurt, and a model that is better "
         "on this very data is at hand.",
+    ),
+    "nv-embed": System(
+        title="NV-Embed: Improved Techniques for Training LLMs as Generalist Embedding Models",
+        year=2024,
+        name="vecsmith.train:LLMEmbedder",
+        does="Turns a decoder-only language model into a text embedder: no causal mask, latent "
+        "attention pooling, adapters, instructions, two stages of contrastive training.",
+        use="A small encoder is not good enough, and there is a GPU.",
     ),
     "peg": System(
         title="Towards Robust Text Retrieval with Progressive Learning",

@@ -66,3 +66,19 @@ def test_self_positioning() -> None:
         for part in ("probe", "train"):
             assert row[f"overlap of {part} and test, definitions"] == 0
             assert row[f"overlap of {part} and test, words"] == 0
+
+
+@pytest.mark.slow
+def test_dupmae() -> None:
+    result = run_claim("dupmae", seeds=2, quick=True)
+    check(result, "dupmae")
+    needed = {"mrr_bm25", "mrr_lexical_retromae", "mrr_raw_lexical_dupmae_1", "mrr_sum_dupmae_1"}
+    assert needed <= set(result["extra"])
+
+
+@pytest.mark.slow
+def test_nv_embed() -> None:
+    result = run_claim("nv-embed", seeds=2, quick=True)
+    check(result, "nv-embed")
+    for row in result["extra_by_seed"]:
+        assert all(0.25 < row[f"f1_{kind}_in_batch_off"] < 1 for kind in ("label", "example"))

@@ -1,4 +1,5 @@
 from .text import Encoder as Encoder
+from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import OpenVinoEncoder as OpenVinoEncoder
 from .text import ResolvedModel as ResolvedModel
 from .text import TorchEncoder as TorchEncoder
@@ -21,6 +22,7 @@ from .text import weights_hash as weights_hash
 
 __all__ = [
     "Encoder",
+    "LatentAttentionPooling",
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",

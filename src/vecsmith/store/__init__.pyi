@@ -14,6 +14,7 @@ from ._cutoff_report import FilterFigures as FilterFigures
 from ._cutoff_report import choose_threshold as choose_threshold
 from ._cutoff_report import filter_report as filter_report
 from ._cutoff_report import pr_auc as pr_auc
+from ._duplex_index import DuplexIndex as DuplexIndex
 from ._filtered_index import FilteredHits as FilteredHits
 from ._filtered_index import FilteredIndex as FilteredIndex
 from ._filtered_index import filter_hits as filter_hits
@@ -53,7 +54,6 @@ from ._vectors import save_vectors as save_vectors
 from ._vectors import search_vectors as search_vectors
 
 __all__ = [
-    "EXACT_UP_TO",
     "AdapterOptions",
     "Answer",
     "CUTOFF_RULES",
@@ -61,6 +61,8 @@ __all__ = [
     "Catalogue",
     "CosineAdapter",
     "CutoffRule",
+    "DuplexIndex",
+    "EXACT_UP_TO",
     "Entry",
     "Filter",
     "FilterFigures",

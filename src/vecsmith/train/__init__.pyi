@@ -1,3 +1,10 @@
+from ._contrastive_rows import to_contrastive as to_contrastive
+from ._llm_embedder import LLMEmbedder as LLMEmbedder
+from ._llm_embedder import instruct as instruct
+from ._llm_embedder import load_nv_embed as load_nv_embed
+from ._llm_embedder import set_bidirectional as set_bidirectional
+from ._two_stage import StageSet as StageSet
+from ._two_stage import TwoStage as TwoStage
 from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
 from .contrastive._audit import audit_false_negatives as audit_false_negatives
 from .contrastive._contrastive import ContrastiveLoss as ContrastiveLoss
@@ -20,6 +27,11 @@ from .contrastive._unsupervised import ProjectionHead as ProjectionHead
 from .contrastive._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
 from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
 from .contrastive._whitening import group_whitening as group_whitening
+from .masked._autoencoder import MaskedAutoencoder as MaskedAutoencoder
+from .masked._duplex import DuplexContrastiveLoss as DuplexContrastiveLoss
+from .masked._duplex import DuplexRetriever as DuplexRetriever
+from .masked._dupmae import DupMAE as DupMAE
+from .masked._smae import SMAE as SMAE
 from .matryoshka._matryoshka import MatryoshkaLoss as MatryoshkaLoss
 from .matryoshka._starbucks import Menu as Menu
 from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
@@ -28,11 +40,16 @@ from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 
 __all__ = [
     "ContrastiveLoss",
+    "DupMAE",
+    "DuplexContrastiveLoss",
+    "DuplexRetriever",
     "FalseNegativeAudit",
     "FocalWeights",
     "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "LLMEmbedder",
+    "MaskedAutoencoder",
     "MatryoshkaLoss",
     "Menu",
     "MinedNegatives",
@@ -42,16 +59,23 @@ __all__ = [
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "ProjectionHead",
+    "SMAE",
     "ShuffledGroupWhitening",
+    "StageSet",
     "StarbucksLoss",
     "SubwordRepetition",
     "TruncationReport",
     "TwoDMatryoshkaLoss",
+    "TwoStage",
     "UnsupervisedContrastiveLoss",
     "audit_false_negatives",
     "group_whitening",
     "guided_filter",
+    "instruct",
+    "load_nv_embed",
     "mine_hard_negatives",
+    "set_bidirectional",
     "text_keys",
+    "to_contrastive",
     "with_text_keys",
 ]

@@ -8,6 +8,9 @@ from ._elastic import encode_at as encode_at
 from ._export import export_encoder as export_encoder
 from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision
+from ._latent_pooling import LatentAttentionPooling as LatentAttentionPooling
+from ._latent_pooling import masked_mean as masked_mean
+from ._latent_pooling import pooling_mask as pooling_mask
 from ._layers import layer_embeddings as layer_embeddings
 from ._models import ResolvedModel as ResolvedModel
 from ._models import load_sentence_transformer as load_sentence_transformer
@@ -21,6 +24,7 @@ from ._torch import kind_prompts as kind_prompts
 
 __all__ = [
     "Encoder",
+    "LatentAttentionPooling",
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
@@ -34,7 +38,9 @@ __all__ = [
     "layer_embeddings",
     "load_encoder",
     "load_sentence_transformer",
+    "masked_mean",
     "padded_length",
+    "pooling_mask",
     "quiet_hosts",
     "resolve_model",
     "set_precision",

@@ -1,0 +1,226 @@
+"""Language models as embedders: the mask, ends of texts, adapters, files, official weights."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from vecsmith.core import ConfigError, ModelError
+from vecsmith.train import LLMEmbedder, instruct, load_nv_embed, set_bidirectional
+from vecsmith.train._llm_embedder import sees_ahead
+
+TEXTS = ["a valve opens", "the pump", "a motor stops when the valve opens again"]
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2", "mistral"])
+def llm(request, tmp_path_factory):
+    """Folder of a random two-layer decoder with a byte tokenizer that does not end texts."""
+    return build(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory):
+    return build("llama", tmp_path_factory.mktemp("one-llama"))
+
+
+def build(kind, folder):
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {"<|endoftext|>": 0, **{c: i + 1 for i, c in enumerate(alphabet)}}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    inner.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=inner, eos_token="<|endoftext|>", padding_side="left"
+    )
+    config = AutoConfig.for_model(
+        kind,
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    AutoModel.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_only_without_the_mask_the_first_token_sees_the_last(llm):
+    causal = LLMEmbedder.from_pretrained(llm, pooling="mean", bidirectional=False)
+    both = LLMEmbedder.from_pretrained(llm, pooling="mean")
+    assert not sees_ahead(causal.transformer.model)
+    assert sees_ahead(both.transformer.model)
+    set_bidirectional(both.transformer.model, False)
+    assert not sees_ahead(both.transformer.model)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_padding_stays_masked(llama, attention):
+    one = LLMEmbedder.from_pretrained(
+        llama, pooling="mean", model_kwargs={"attn_implementation": attention}
+    ).as_sentence_transformer()
+    np.testing.assert_allclose(
+        one.encode(TEXTS, batch_size=1), one.encode(TEXTS, batch_size=3), atol=1e-5
+    )
+
+
+def test_a_model_that_ignores_the_switch_is_refused(llama, monkeypatch):
+    import vecsmith.train._llm_embedder as module
+
+    monkeypatch.setattr(module, "sees_ahead", lambda model: False)
+    with pytest.raises(ModelError, match="ignores"):
+        LLMEmbedder.from_pretrained(llama, pooling="mean")
+
+
+def test_texts_end_once_and_pad_on_the_right(llm):
+    tokenizer = LLMEmbedder.from_pretrained(llm, pooling="mean").transformer.tokenizer
+    batch = tokenizer(TEXTS, padding=True)
+    for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True):
+        length = sum(mask)
+        assert mask[:length] == [1] * length
+        assert ids[length - 1] == 0 and 0 not in ids[: length - 1]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_plain_poolings_load_without_vecsmith(llm, tmp_path, pooling):
+    from sentence_transformers import SentenceTransformer
+
+    embedder = LLMEmbedder.from_pretrained(llm, pooling=pooling)
+    model = embedder.as_sentence_transformer()
+    want = model.encode(TEXTS)
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    assert "vecsmith" not in (tmp_path / "m" / "modules.json").read_text("utf-8")
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    assert sees_ahead(again[0].model)
+    np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-6)
+
+
+def test_instruction_is_read_but_not_pooled(llama):
+    model = LLMEmbedder.from_pretrained(llama, pooling="mean").as_sentence_transformer()
+    prompt = instruct("Find parts")
+    got = model.encode(["a valve"], prompt=prompt)[0]
+    features = model.preprocess([prompt + "a valve"])
+    with torch.no_grad():
+        states = model[0](features)["token_embeddings"][0]
+    length = len(prompt)  # one token a byte
+    pooled = states[length:].mean(0)
+    np.testing.assert_allclose(got, (pooled / pooled.norm()).numpy(), atol=1e-5)
+    # attended to: without it the states differ
+    assert np.abs(got - model.encode(["a valve"])[0]).max() > 1e-3
+
+
+def test_only_adapters_and_pooling_train_and_merging_changes_nothing(llama, tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    torch.manual_seed(0)
+    embedder = LLMEmbedder.from_pretrained(llama, pooling="latent", lora={"r": 4})
+    model = embedder.as_sentence_transformer()
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert any("lora_" in n for n in trained)
+    assert all("lora_" in n or n.startswith("1.") for n in trained)
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    model.eval()
+    want = model.encode(TEXTS)
+    embedder.merge_lora()
+    assert not [n for n, _ in model.named_parameters() if "lora_" in n]
+    np.testing.assert_allclose(model.encode(TEXTS), want, atol=1e-4)
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu", trust_remote_code=True)
+    np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-4)
+
+
+def test_texts_are_no_messages(tmp_path):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoTokenizer
+
+    folder = build("llama", tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = (
+        "{% for m in messages %}system: be kind. {{ m['content'] }}{% endfor %}"
+    )
+    tokenizer.save_pretrained(folder)
+    model = LLMEmbedder.from_pretrained(
+        folder, pooling="mean", max_length=8
+    ).as_sentence_transformer()
+    ids = model.preprocess(["a b"])["input_ids"][0].tolist()
+    assert len(ids) == 4 and ids[-1] == 0
+    want = model.encode(TEXTS)
+    assert np.abs(want[0] - want[1]).max() > 1e-3
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu")
+    np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-6)
+
+
+def test_layers_are_cut(llama):
+    one = LLMEmbedder.from_pretrained(llama, pooling="mean", layers=1)
+    assert len(one.transformer.model.layers) == 1
+    with pytest.raises(ConfigError, match="between 1 and 2"):
+        LLMEmbedder.from_pretrained(llama, pooling="mean", layers=3)
+
+
+def test_bad_input_is_refused(llama, tmp_path):
+    with pytest.raises(ConfigError, match="pooling"):
+        LLMEmbedder.from_pretrained(llama, pooling="max")
+    with pytest.raises(ModelError, match="NV-Embed"):
+        load_nv_embed(llama)
+
+
+def test_official_weights_are_read(tmp_path):
+    from safetensors.torch import save_file
+    from transformers import AutoModel, AutoTokenizer
+
+    from vecsmith.encode import LatentAttentionPooling
+
+    folder = build("mistral", tmp_path)
+    model = AutoModel.from_pretrained(folder)
+    torch.manual_seed(5)
+    pooling = LatentAttentionPooling(32, latents=6, heads=2, head_dim=8)
+    block = "latent_attention_model.cross_attend_blocks"
+    names = {
+        "dictionary": "latent_attention_model.latents",
+        "norm.weight": f"{block}.0.norm.weight",
+        "norm.bias": f"{block}.0.norm.bias",
+        "dictionary_norm.weight": f"{block}.0.norm_context.weight",
+        "dictionary_norm.bias": f"{block}.0.norm_context.bias",
+        "to_q.weight": f"{block}.0.fn.to_q.weight",
+        "to_kv.weight": f"{block}.0.fn.to_kv.weight",
+        "to_out.weight": f"{block}.0.fn.to_out.weight",
+        "ff_norm.weight": f"{block}.1.norm.weight",
+        "ff_norm.bias": f"{block}.1.norm.bias",
+        "up.weight": f"{block}.1.fn.net.0.weight",
+        "up.bias": f"{block}.1.fn.net.0.bias",
+        "down.weight": f"{block}.1.fn.net.2.weight",
+        "down.bias": f"{block}.1.fn.net.2.bias",
+    }
+    state = {names[k]: v.contiguous() for k, v in pooling.state_dict().items()}
+    state |= {f"embedding_model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    save_file(state, str(folder / "model.safetensors"))
+    text = json.loads((folder / "config.json").read_text("utf-8"))
+    text["model_type"] = "bidir_mistral"
+    sizes = {"latent_dim": 32, "num_latents_value": 6, "num_cross_heads": 2, "cross_dim_head": 8}
+    config = {"model_type": "nvembed", "text_config": text, "latent_attention_config": sizes}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    loaded = load_nv_embed(folder)
+    assert sees_ahead(loaded[0].model)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = torch.tensor([[*tokenizer(TEXTS[0])["input_ids"], 0]])
+    set_bidirectional(model)
+    with torch.no_grad():
+        states = model(ids).last_hidden_state
+        pooled = pooling.attend(states).mean(1)[0]
+    np.testing.assert_allclose(
+        loaded.encode(TEXTS[:1])[0], (pooled / pooled.norm()).numpy(), atol=1e-5
+    )
