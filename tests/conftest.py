@@ -55,6 +55,58 @@ def tiny_model(tmp_path_factory):
     return _make(tmp_path_factory.mktemp("tiny-model"))
 
 
+# what the backbones call their sizes, where it differs from BERT
+SMALL = {
+    "distilbert": {"dim": 32, "n_layers": 4, "n_heads": 2, "hidden_dim": 64},
+    "modernbert": {"cls_token_id": 2, "sep_token_id": 3, "local_attention": 4},
+    "gemma": {"head_dim": 16},
+    "gemma2": {"head_dim": 16, "sliding_window": 4},
+    "gemma3_text": {"head_dim": 16, "sliding_window": 4},
+    "qwen3": {"head_dim": 16},
+}
+
+
+@pytest.fixture(scope="session")
+def layered_model(tmp_path_factory):
+    """Build random encoders of 4 blocks and 32 dimensions on any backbone, without dropout."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(_make(tmp_path_factory.mktemp("vocabulary")))
+
+    def build(kind="bert", *, seed=0, normalise=False, **options):
+        torch.manual_seed(seed)
+        sizes = {
+            "hidden_size": 32,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+        }
+        if kind in {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text"}:
+            sizes["num_key_value_heads"] = 2
+        sizes = SMALL[kind] if kind == "distilbert" else {**sizes, **SMALL.get(kind, {})}
+        special = {"pad": 0, "bos": 2, "eos": 3, "mask": 4}
+        sizes |= {f"{name}_token_id": place for name, place in special.items()}
+        off = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        config = AutoConfig.for_model(
+            kind,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=128,
+            **{"initializer_range": 0.4, **sizes, **(off if kind == "bert" else {}), **options},
+        )
+        folder = tmp_path_factory.mktemp(kind)
+        AutoModel.from_config(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        modules = [Transformer(str(folder), max_seq_length=48), Pooling(32, "mean")]
+        return SentenceTransformer(
+            modules=[*modules, Normalize()] if normalise else modules, device="cpu"
+        ).eval()
+
+    return build
+
+
 @pytest.fixture(scope="session")
 def prompted_model(tmp_path_factory):
     """The same weights with a prompt before queries and another before documents."""

@@ -2,10 +2,14 @@ from .text import Encoder as Encoder
 from .text import OpenVinoEncoder as OpenVinoEncoder
 from .text import ResolvedModel as ResolvedModel
 from .text import TorchEncoder as TorchEncoder
+from .text import cut as cut
+from .text import elastic_view as elastic_view
+from .text import encode_at as encode_at
 from .text import encode_in_batches as encode_in_batches
 from .text import export_encoder as export_encoder
 from .text import fast_precisions as fast_precisions
 from .text import kind_prompts as kind_prompts
+from .text import layer_embeddings as layer_embeddings
 from .text import load_encoder as load_encoder
 from .text import load_sentence_transformer as load_sentence_transformer
 from .text import padded_length as padded_length
@@ -20,10 +24,14 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
+    "cut",
+    "elastic_view",
+    "encode_at",
     "encode_in_batches",
     "export_encoder",
     "fast_precisions",
     "kind_prompts",
+    "layer_embeddings",
     "load_encoder",
     "load_sentence_transformer",
     "padded_length",

@@ -11,17 +11,27 @@ from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
+from .matryoshka._matryoshka import MatryoshkaLoss as MatryoshkaLoss
+from .matryoshka._starbucks import Menu as Menu
+from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
+from .matryoshka._two_d import Grid2D as Grid2D
+from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 
 __all__ = [
     "ContrastiveLoss",
     "FalseNegativeAudit",
     "FocalWeights",
+    "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "MatryoshkaLoss",
+    "Menu",
     "NegativeFilter",
     "Objective",
     "ProgressiveWeights",
+    "StarbucksLoss",
     "TruncationReport",
+    "TwoDMatryoshkaLoss",
     "audit_false_negatives",
     "guided_filter",
     "text_keys",

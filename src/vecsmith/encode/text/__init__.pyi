@@ -2,9 +2,13 @@ from ._batches import Encoder as Encoder
 from ._batches import encode_in_batches as encode_in_batches
 from ._batches import padded_length as padded_length
 from ._batches import truncate as truncate
+from ._elastic import cut as cut
+from ._elastic import elastic_view as elastic_view
+from ._elastic import encode_at as encode_at
 from ._export import export_encoder as export_encoder
 from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision
+from ._layers import layer_embeddings as layer_embeddings
 from ._models import ResolvedModel as ResolvedModel
 from ._models import load_sentence_transformer as load_sentence_transformer
 from ._models import quiet_hosts as quiet_hosts
@@ -20,10 +24,14 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
+    "cut",
+    "elastic_view",
+    "encode_at",
     "encode_in_batches",
     "export_encoder",
     "fast_precisions",
     "kind_prompts",
+    "layer_embeddings",
     "load_encoder",
     "load_sentence_transformer",
     "padded_length",

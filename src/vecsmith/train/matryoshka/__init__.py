@@ -1,0 +1,5 @@
+"""Losses that make one encoder usable at many sizes."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
