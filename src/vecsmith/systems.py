@@ -42,6 +42,15 @@ SYSTEMS: dict[str, System] = {
         use="Pairs are mined or duplicated, so false negatives hurt, and a model that is better "
         "on this very data is at hand.",
     ),
+    "peg": System(
+        title="Towards Robust Text Retrieval with Progressive Learning",
+        year=2023,
+        name="vecsmith.train:ProgressiveContrastiveLoss",
+        does="Contrastive loss over a huge pool of negatives in which rows are weighed from easy "
+        "to hard while training goes on.",
+        use="Many, mixed and noisy pairs with mined negatives, and batches of thousands by "
+        "gradient caching.",
+    ),
     "relevance-filtering": System(
         title="Relevance Filtering for Embedding-based Retrieval",
         year=2024,

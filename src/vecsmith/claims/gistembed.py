@@ -9,7 +9,6 @@ the same batches. Judged on 400 held-out terms: each form is a query, the other 
 are relevant among all forms of the 400.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecsmith.claims._contract import Claim, Measurement
-from vecsmith.claims._encodings import MINILM, encode_cached
+from vecsmith.claims._encodings import encode_cached
+from vecsmith.claims._static_student import StartWeights, cut_word_vectors, static_student
 from vecsmith.core import numpy_generator
 from vecsmith.data.samples import load_hpo
 
@@ -74,42 +74,14 @@ def surface_forms() -> list[list[str]]:
 
 
 @lru_cache(maxsize=1)
-def start_weights() -> tuple[str, NDArray[np.float32]]:
-    """Cut MiniLM's tokenizer and word embeddings to the pieces that the forms use.
-
-    Returns:
-        The tokenizer as JSON, and the vectors, shape (pieces, 384).
-    """
-    from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
-
-    from vecsmith.encode import resolve_model
-
-    folder = Path(resolve_model(MINILM).path)
-    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    whole.no_padding()
-    whole.no_truncation()
-    texts = [text for term in surface_forms() for text in term]
-    used = {i for row in whole.encode_batch(texts, add_special_tokens=False) for i in row.ids}
-    settings = json.loads(whole.to_str())
-    by_id = {i: piece for piece, i in settings["model"]["vocab"].items()}
-    kept = sorted(used | {settings["model"]["vocab"]["[UNK]"]})
-    settings["model"]["vocab"] = {by_id[i]: place for place, i in enumerate(kept)}
-    settings["added_tokens"], settings["post_processor"] = [], None
-    weights = load_file(folder / "model.safetensors")
-    name = next(n for n in weights if n.endswith("word_embeddings.weight"))
-    return json.dumps(settings), weights[name][kept].astype(np.float32)
+def start_weights() -> StartWeights:
+    """Cut MiniLM's tokenizer and word embeddings to the pieces that the forms use."""
+    return cut_word_vectors([text for term in surface_forms() for text in term])
 
 
 def new_student() -> Any:
     """Build the untrained student, a `SentenceTransformer` of static word vectors."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
-
-    settings, weights = start_weights()
-    module = StaticEmbedding(Tokenizer.from_str(settings), embedding_weights=weights.copy())
-    return SentenceTransformer(modules=[module], device="cpu")
+    return static_student(start_weights())
 
 
 def draw_batches(

@@ -1,3 +1,5 @@
+from ._contamination import Overlap as Overlap
+from ._contamination import find_overlaps as find_overlaps
 from ._documents import Link as Link
 from ._documents import Passage as Passage
 from ._documents import Section as Section
@@ -20,6 +22,7 @@ from .readers._table import read_sections as read_sections
 
 __all__ = [
     "Link",
+    "Overlap",
     "Pair",
     "Passage",
     "READERS",
@@ -30,6 +33,7 @@ __all__ = [
     "SourceFile",
     "clean_query",
     "content_kind",
+    "find_overlaps",
     "first_sentence",
     "heading_query",
     "list_files",

@@ -1,10 +1,21 @@
+<<<<<<< HEAD
 from ._grid import Grid as Grid
 from ._grid import SizeResult as SizeResult
 from ._grid import evaluate_grid as evaluate_grid
 from ._grid import evaluate_menu as evaluate_menu
 from ._grid import layer_times as layer_times
+=======
+from ._mteb import mteb_evaluation as mteb_evaluation
+from ._mteb import task_evaluation as task_evaluation
+>>>>>>> 84ecd7f6c5e38b273fb6b33ce2929d3f6c85e6b9
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
+from ._quick import Evaluation as Evaluation
+from ._quick import Score as Score
+from ._quick import own_queries as own_queries
+from ._quick import score_model as score_model
+from ._quick import spearman as spearman
+from ._quick import text_similarity as text_similarity
 from ._retrieval import METRICS as METRICS
 from ._retrieval import Groups as Groups
 from ._retrieval import compare as compare
@@ -15,11 +26,19 @@ from ._retrieval import score_store as score_store
 from ._retrieval import summarise as summarise
 
 __all__ = [
+<<<<<<< HEAD
     "Grid",
     "Groups",
     "HeldOut",
     "METRICS",
     "SizeResult",
+=======
+    "Evaluation",
+    "Groups",
+    "HeldOut",
+    "METRICS",
+    "Score",
+>>>>>>> 84ecd7f6c5e38b273fb6b33ce2929d3f6c85e6b9
     "compare",
     "document_ranks",
     "evaluate_grid",
@@ -27,7 +46,13 @@ __all__ = [
     "evaluate_menu",
     "layer_times",
     "metric_values",
+    "mteb_evaluation",
+    "own_queries",
     "read_queries",
+    "score_model",
     "score_store",
+    "spearman",
     "summarise",
+    "task_evaluation",
+    "text_similarity",
 ]

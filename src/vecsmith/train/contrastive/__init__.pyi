@@ -16,11 +16,14 @@ from ._guide_files import text_keys as text_keys
 from ._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
+from ._mining import MinedNegatives as MinedNegatives
+from ._mining import mine_hard_negatives as mine_hard_negatives
 from ._negative_filter import NegativeFilter as NegativeFilter
 from ._negative_filter import guided_filter as guided_filter
 from ._objective import Batch as Batch
 from ._objective import Objective as Objective
 from ._objective import gathered_batch as gathered_batch
+from ._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
 from ._row_weights import FocalWeights as FocalWeights
 from ._row_weights import ProgressiveWeights as ProgressiveWeights
 from ._row_weights import RowWeights as RowWeights
@@ -34,8 +37,10 @@ __all__ = [
     "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "MinedNegatives",
     "NegativeFilter",
     "Objective",
+    "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "RowWeights",
     "TruncationReport",
@@ -47,6 +52,7 @@ __all__ = [
     "gathered_batch",
     "guided_filter",
     "guided_triplet",
+    "mine_hard_negatives",
     "other_rows",
     "progressive_weights",
     "similarity_blocks",

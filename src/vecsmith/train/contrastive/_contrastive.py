@@ -219,16 +219,15 @@ class ContrastiveLoss(Objective):
         logits = contrastive_logits(blocks, dropped, temperature=self.temperature)
         return cross_entropy_rows(logits, batch.start)
 
-    def weigh(self, batch: Batch) -> Tensor:
-        """Weigh this process's rows by how hard their negatives are.
+    def difficulties(self, batch: Batch) -> Tensor:
+        """Say how hard the negatives of all rows of all processes are.
 
         Args:
             batch: All rows of this process, with keys where equal texts are dropped.
 
         Returns:
-            Shape (B,), mean 1 over all processes.
+            Cosine of the nearest negative less that of the positive, shape (C,).
         """
-        assert self.weighting is not None
         rows = batch.columns[0].shape[0]
         step = self.mini_batch_size or rows
         found = []
@@ -238,8 +237,20 @@ class ContrastiveLoss(Objective):
             never, relevant = self.never(part, blocks), self.relevant(part, blocks)
             dropped = {name: never[name] | relevant[name] for name in blocks}
             found.append(_difficulty(blocks, dropped, part.start))
-        weights = self.weighting(gather(torch.cat(found)), self.progress)
-        return weights[batch.offset : batch.offset + rows]
+        return gather(torch.cat(found))
+
+    def weigh(self, batch: Batch) -> Tensor:
+        """Weigh this process's rows by how hard their negatives are.
+
+        Args:
+            batch: All rows of this process.
+
+        Returns:
+            Shape (B,), mean 1 over all processes.
+        """
+        assert self.weighting is not None
+        weights = self.weighting(self.difficulties(batch), self.progress)
+        return weights[batch.offset : batch.offset + batch.columns[0].shape[0]]
 
     def get_config_dict(self) -> dict[str, Any]:
         """Return the settings, as model cards show them."""

@@ -101,6 +101,18 @@ class ProgressiveWeights:
         """Return the settings, as model cards show them."""
         return {"name": "progressive", **asdict(self)}
 
+    @property
+    def citation(self) -> str:
+        """BibTeX of the paper."""
+        return """
+@misc{wu2023peg,
+    title={Towards Robust Text Retrieval with Progressive Learning},
+    author={Tong Wu and Yulei Qin and Enwei Zhang and Zihan Xu and Yuting Gao and Ke Li and
+        Xing Sun},
+    year={2023}
+}
+"""
+
 
 @dataclass(frozen=True)
 class FocalWeights:

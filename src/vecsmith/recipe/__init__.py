@@ -1,0 +1,5 @@
+"""A training run written down: data, objective, evaluations, and what comes out."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,27 @@
+from ._batches import WeightedBatchSampler as WeightedBatchSampler
+from ._config import DataSource as DataSource
+from ._config import TrainingConfig as TrainingConfig
+from ._config import config_from as config_from
+from ._config import kind_of as kind_of
+from ._config import read_config as read_config
+from ._config import write_config as write_config
+from ._evaluations import evaluation as evaluation
+from ._objectives import objective_help as objective_help
+from ._objectives import parse_objective as parse_objective
+from ._run import TrainingReport as TrainingReport
+from ._run import train as train
+
+__all__ = [
+    "DataSource",
+    "TrainingConfig",
+    "TrainingReport",
+    "WeightedBatchSampler",
+    "config_from",
+    "evaluation",
+    "kind_of",
+    "objective_help",
+    "parse_objective",
+    "read_config",
+    "train",
+    "write_config",
+]
