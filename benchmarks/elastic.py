@@ -1,7 +1,7 @@
 """Time a text of a model cut to 1, 2, ... blocks: does it fall with the blocks?
 
-Texts: 256 passages of the standard library corpus; two threads; rounds alternate between the sizes. The
-models are really cut; a straight line is fitted to time over blocks.
+Texts: 256 passages of the standard library corpus; two threads; rounds alternate between the sizes.
+The models are really cut; a straight line is fitted to time over blocks.
 """
 
 from pathlib import Path

@@ -1,13 +1,13 @@
-<<<<<<< HEAD
 from ._grid import Grid as Grid
 from ._grid import SizeResult as SizeResult
 from ._grid import evaluate_grid as evaluate_grid
 from ._grid import evaluate_menu as evaluate_menu
 from ._grid import layer_times as layer_times
-=======
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
->>>>>>> 84ecd7f6c5e38b273fb6b33ce2929d3f6c85e6b9
+from ._pairs import BestF1 as BestF1
+from ._pairs import f1max as f1max
+from ._pairs import pair_auc as pair_auc
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
 from ._quick import Evaluation as Evaluation
@@ -26,28 +26,25 @@ from ._retrieval import score_store as score_store
 from ._retrieval import summarise as summarise
 
 __all__ = [
-<<<<<<< HEAD
+    "BestF1",
+    "Evaluation",
     "Grid",
     "Groups",
     "HeldOut",
     "METRICS",
-    "SizeResult",
-=======
-    "Evaluation",
-    "Groups",
-    "HeldOut",
-    "METRICS",
     "Score",
->>>>>>> 84ecd7f6c5e38b273fb6b33ce2929d3f6c85e6b9
+    "SizeResult",
     "compare",
     "document_ranks",
     "evaluate_grid",
     "evaluate_index",
     "evaluate_menu",
+    "f1max",
     "layer_times",
     "metric_values",
     "mteb_evaluation",
     "own_queries",
+    "pair_auc",
     "read_queries",
     "score_model",
     "score_store",
