@@ -69,4 +69,20 @@ SYSTEMS: dict[str, System] = {
         use="Several experts of one base are to become one model, and the balance between tasks "
         "matters.",
     ),
+    "starbucks": System(
+        title="Starbucks: Improved Training for 2D Matryoshka Embeddings",
+        year=2024,
+        name="vecsmith.train:StarbucksLoss",
+        does="Trains a short fixed menu of sizes (layers, dimensions) together, every size in "
+        "every step, with the whole model as teacher.",
+        use="One encoder is to be served at a few sizes that are known beforehand, each as good as "
+        "a model trained for it alone.",
+    ),
+    "two-d-matryoshka": System(
+        title="2D Matryoshka Sentence Embeddings",
+        year=2024,
+        name="vecsmith.train:TwoDMatryoshkaLoss",
+        does="Trains one encoder so that it can be cut at any layer and at any leading dimension.",
+        use="The same model must serve small and large machines, at sizes not yet known.",
+    ),
 }

@@ -138,6 +138,41 @@ def test_killed_and_started_again(settings, tmp_path):
     assert [row["step"] for row in resumed.log["curve"]] == list(range(0, 41, 4))
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        "contrastive+matryoshka",
+        "gte+peg+two-d-matryoshka",
+        "starbucks",
+        "simcse",
+        "esimcse",
+        "whitened-cse+matryoshka",
+    ],
+)
+@pytest.mark.parametrize("mini", [None, 16])
+def test_every_objective_trains(settings, data, objective, mini):
+    alone = "cse" in objective
+    changed = {"data": str(data / "texts.jsonl")} if alone else {}
+    config = settings(
+        objective=objective, steps=2, checks=1, mini_batch=mini, batch_size=32, **changed
+    )
+    report = train(config)
+    assert "bibtex" in (report.model / "README.md").read_text()
+
+
+def test_sizes_that_the_model_does_not_have(settings, tmp_path):
+    for number, (changed, words) in enumerate(
+        [
+            ({"objective": "matryoshka", "dims": "64,16"}, "from 1 to 32"),
+            ({"objective": "starbucks", "menu": "1x8,3x32"}, "whole model"),
+            ({"objective": "starbucks", "menu": "1-8"}, "LAYERSxDIMS"),
+            ({"objective": "simcse+peg"}, "leave it out"),
+        ]
+    ):
+        with pytest.raises(ConfigError, match=words):
+            train(settings(out=str(tmp_path / str(number)), **changed))
+
+
 def test_several_data_sets_with_objectives_of_their_own(settings, data):
     config = settings(
         data=[

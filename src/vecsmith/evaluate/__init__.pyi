@@ -24,6 +24,10 @@ from ._retrieval import evaluate_index as evaluate_index
 from ._retrieval import metric_values as metric_values
 from ._retrieval import score_store as score_store
 from ._retrieval import summarise as summarise
+from ._space import alignment as alignment
+from ._space import alignment_uniformity as alignment_uniformity
+from ._space import length_bias as length_bias
+from ._space import uniformity as uniformity
 
 __all__ = [
     "BestF1",
@@ -34,13 +38,15 @@ __all__ = [
     "METRICS",
     "Score",
     "SizeResult",
+    "alignment",
+    "alignment_uniformity",
     "compare",
     "document_ranks",
     "evaluate_grid",
     "evaluate_index",
     "evaluate_menu",
-    "f1max",
     "layer_times",
+    "length_bias",
     "metric_values",
     "mteb_evaluation",
     "own_queries",
@@ -52,4 +58,5 @@ __all__ = [
     "summarise",
     "task_evaluation",
     "text_similarity",
+    "uniformity",
 ]

@@ -59,10 +59,49 @@ def _gist(model: Any, guide: Any, config: TrainingConfig, options: Any) -> "Obje
     return GuidedContrastiveLoss(model, guide, temperature=config.temperature, rule=rule, **options)
 
 
+def _unsupervised(kind: str) -> Callable[..., "Objective"]:
+    def make(model: Any, guide: Any, config: TrainingConfig, options: Any) -> "Objective":
+        from vecsmith.train import (
+            MomentumQueue,
+            ProjectionHead,
+            ShuffledGroupWhitening,
+            SubwordRepetition,
+            UnsupervisedContrastiveLoss,
+        )
+
+        width = int(model.get_embedding_dimension())
+        white = kind == "whitened-cse"
+        esimcse = kind == "esimcse"
+        before = ShuffledGroupWhitening(_groups(width)) if white else None
+        return UnsupervisedContrastiveLoss(
+            model,
+            views=[None, SubwordRepetition(model.tokenizer)] if esimcse else 3 if white else 2,
+            head=ProjectionHead(width, before=before),
+            queue=MomentumQueue(model, round(2.5 * config.batch_size)) if esimcse else None,
+            temperature=config.temperature,
+            cached_mini_batch=config.mini_batch,
+        )
+
+    return make
+
+
+def _groups(width: int) -> int:
+    # groups of six to eight channels, as in the paper
+    sizes = [size for size in (6, 8, 7, 5, 4, 3, 2) if width % size == 0]
+    return width // sizes[0] if sizes else width
+
+
 BASES: dict[str, Base] = {
     "contrastive": Base(2, _contrastive, "pairs against the other rows of the batch"),
     "gte": Base(2, _gte, "pairs against the other rows, on both sides of the pair"),
     "gist": Base(2, _gist, "as gte; a guide strikes out false negatives"),
+    "simcse": Base(1, _unsupervised("simcse"), "raw sentences: a text and itself"),
+    "esimcse": Base(
+        1, _unsupervised("esimcse"), "as simcse; repeated sub-words and a queue of negatives"
+    ),
+    "whitened-cse": Base(
+        1, _unsupervised("whitened-cse"), "as simcse; three views, whitened in shuffled groups"
+    ),
 }
 
 
@@ -111,7 +150,45 @@ class Wrapper:
     does: str
 
 
-WRAPPERS: dict[str, Wrapper] = {}
+def _matryoshka(model: Any, loss: Any, config: TrainingConfig) -> Any:
+    from vecsmith.train import MatryoshkaLoss
+
+    width = int(model.get_embedding_dimension())
+    dims = config.dims or sorted({width, width * 2 // 3, width // 3, width // 6} - {0})
+    return MatryoshkaLoss(loss, dims, cached_mini_batch=config.mini_batch)
+
+
+def _two_d(model: Any, loss: Any, config: TrainingConfig) -> Any:
+    from vecsmith.train import Grid2D, TwoDMatryoshkaLoss
+
+    grid = Grid2D(dims=config.dims or "geometric", seed=config.seed)
+    return TwoDMatryoshkaLoss(loss, grid, cached_mini_batch=config.mini_batch)
+
+
+def _starbucks(model: Any, loss: Any, config: TrainingConfig) -> Any:
+    from vecsmith.train import StarbucksLoss
+
+    return StarbucksLoss(
+        loss,
+        [_size(text) for text in config.menu] or None,
+        similarity="cosine",
+        temperature=config.temperature,
+        cached_mini_batch=config.mini_batch,
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    layers, times, dim = text.lower().partition("x")
+    if not (times and layers.isdigit() and dim.isdigit()):
+        raise ConfigError(f"a size of the menu must be LAYERSxDIMS, such as 2x64; got {text!r}")
+    return int(layers), int(dim)
+
+
+WRAPPERS: dict[str, Wrapper] = {
+    "matryoshka": Wrapper(_matryoshka, "leading dimensions serve alone"),
+    "starbucks": Wrapper(_starbucks, "a menu of sizes (layers, dims) serves alone"),
+    "two-d-matryoshka": Wrapper(_two_d, "any layer and any leading dimensions serve alone"),
+}
 
 
 @dataclass(frozen=True)

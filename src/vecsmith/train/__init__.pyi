@@ -8,13 +8,18 @@ from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from .contrastive._mining import MinedNegatives as MinedNegatives
 from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
-from .contrastive._moe import MoEContrastiveLoss as MoEContrastiveLoss
+from .contrastive._momentum_queue import MomentumQueue as MomentumQueue
 from .contrastive._negative_filter import NegativeFilter as NegativeFilter
 from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
 from .contrastive._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
+from .contrastive._repetition import SubwordRepetition as SubwordRepetition
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
+from .contrastive._unsupervised import ProjectionHead as ProjectionHead
+from .contrastive._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
+from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
+from .contrastive._whitening import group_whitening as group_whitening
 from .matryoshka._matryoshka import MatryoshkaLoss as MatryoshkaLoss
 from .matryoshka._starbucks import Menu as Menu
 from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
@@ -31,15 +36,20 @@ __all__ = [
     "MatryoshkaLoss",
     "Menu",
     "MinedNegatives",
-    "MoEContrastiveLoss",
+    "MomentumQueue",
     "NegativeFilter",
     "Objective",
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
+    "ProjectionHead",
+    "ShuffledGroupWhitening",
     "StarbucksLoss",
+    "SubwordRepetition",
     "TruncationReport",
     "TwoDMatryoshkaLoss",
+    "UnsupervisedContrastiveLoss",
     "audit_false_negatives",
+    "group_whitening",
     "guided_filter",
     "mine_hard_negatives",
     "text_keys",

@@ -5,11 +5,6 @@ from ._batches import truncate as truncate
 from ._elastic import cut as cut
 from ._elastic import elastic_view as elastic_view
 from ._elastic import encode_at as encode_at
-from ._experts import MoEExtension as MoEExtension
-from ._experts import MoETransformer as MoETransformer
-from ._experts import export_expert as export_expert
-from ._experts import load_with_experts as load_with_experts
-from ._experts import with_domain as with_domain
 from ._export import export_encoder as export_encoder
 from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision

@@ -18,21 +18,22 @@ from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
 from ._mining import MinedNegatives as MinedNegatives
 from ._mining import mine_hard_negatives as mine_hard_negatives
-from ._moe import MoEContrastiveLoss as MoEContrastiveLoss
-from ._moe import agreement_rows as agreement_rows
-from ._moe import balance_loss as balance_loss
-from ._moe import dot_product_rows as dot_product_rows
-from ._moe import mutual_information as mutual_information
+from ._momentum_queue import MomentumQueue as MomentumQueue
 from ._negative_filter import NegativeFilter as NegativeFilter
 from ._negative_filter import guided_filter as guided_filter
 from ._objective import Batch as Batch
 from ._objective import Objective as Objective
 from ._objective import gathered_batch as gathered_batch
 from ._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
+from ._repetition import SubwordRepetition as SubwordRepetition
 from ._row_weights import FocalWeights as FocalWeights
 from ._row_weights import ProgressiveWeights as ProgressiveWeights
 from ._row_weights import RowWeights as RowWeights
 from ._row_weights import progressive_weights as progressive_weights
+from ._unsupervised import ProjectionHead as ProjectionHead
+from ._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
+from ._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
+from ._whitening import group_whitening as group_whitening
 
 __all__ = [
     "BLOCKS",
@@ -43,14 +44,17 @@ __all__ = [
     "GuideCache",
     "GuidedContrastiveLoss",
     "MinedNegatives",
-    "MoEContrastiveLoss",
+    "MomentumQueue",
     "NegativeFilter",
     "Objective",
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
+    "ProjectionHead",
     "RowWeights",
+    "ShuffledGroupWhitening",
+    "SubwordRepetition",
     "TruncationReport",
-    "agreement_rows",
+    "UnsupervisedContrastiveLoss",
     "audit_false_negatives",
     "balance_loss",
     "contrastive_cross_entropy",
@@ -59,6 +63,7 @@ __all__ = [
     "dot_product_rows",
     "false_negative_masks",
     "gathered_batch",
+    "group_whitening",
     "guided_filter",
     "guided_triplet",
     "mine_hard_negatives",

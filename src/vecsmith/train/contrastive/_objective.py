@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,11 +33,12 @@ from sentence_transformers.base.losses.gradcache import (
 from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor, nn
 
-from vecsmith.core import ConfigError, DataError
+from vecsmith.core import ConfigError, DataError, atomic_path
 
 from ._core import BLOCKS, Columns, Rows, similarity_blocks
 
 Features = dict[str, Tensor]
+STATE = "objective.safetensors"
 
 
 @dataclass(frozen=True)
@@ -413,8 +415,27 @@ class Objective(CachedLossMixin, nn.Module):
             if isinstance(module, Objective):
                 module.step, module.max_steps = step, max_steps
 
+    def own_state(self) -> dict[str, Tensor]:
+        """Return what the loss has besides the model: a head, a queue, running means.
+
+        Returns:
+            Name -> tensor; empty for most losses.
+        """
+        model = getattr(self.model, "module", self.model)
+        whole = {} if model is None else model.state_dict()
+        taken = {value.data_ptr() for value in whole.values() if value.numel()}
+        state = self.state_dict()
+        return {
+            name: value
+            for name, value in state.items()
+            if isinstance(value, Tensor) and not (value.numel() and value.data_ptr() in taken)
+        }
+
     def progress_callback(self) -> Any:
-        """Make the `TrainerCallback` that keeps `step` and `progress`, also when resuming."""
+        """Make the `TrainerCallback` that keeps `step` and `progress`, also when resuming.
+
+        A checkpoint of a trainer holds the model alone; this keeps the loss's own state beside it.
+        """
         return _progress_callback(self)
 
 
@@ -444,7 +465,11 @@ def _send_on(tensors: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
 
 
 def _progress_callback(objective: Objective) -> Any:
+    from safetensors.torch import load_file, save_file
     from transformers import TrainerCallback
+
+    def place(args: Any, state: Any) -> Path:
+        return Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
 
     class ProgressCallback(TrainerCallback):
         """Tells an objective where the training is."""
@@ -452,5 +477,18 @@ def _progress_callback(objective: Objective) -> Any:
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             """Read the step; it comes from the checkpoint when a run is resumed."""
             objective.set_progress(state.global_step, state.max_steps)
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """Keep the loss's own state."""
+            own = {name: value.contiguous() for name, value in objective.own_state().items()}
+            if own and state.is_world_process_zero:
+                with atomic_path(place(args, state)) as temporary:
+                    save_file(own, temporary)
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            """Take up the loss's own state."""
+            path = place(args, state)
+            if state.global_step and path.exists():
+                objective.load_state_dict(load_file(path), strict=False)
 
     return ProgressCallback()

@@ -1,0 +1,211 @@
+"""One task and one student for the claims about elastic encoders.
+
+From the Human Phenotype Ontology: an exact synonym asks for the preferred name of its term, among
+the names of all held-out terms. The student is the first four blocks of MiniLM-L6, mean pooled:
+states of half depth, so that no size is a finished sentence encoder beforehand.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vecsmith.claims._encodings import MINILM
+from vecsmith.claims._gloss_tasks import reciprocal_ranks
+from vecsmith.core import numpy_generator
+
+MENU = ((1, 24), (2, 48), (3, 96), (4, 384))
+SMALL = MENU[:-1]
+BATCH, STEPS, HELD_OUT, LENGTH = 20, 32, 400, 12
+TEMPERATURE, RATE = 0.05, 1e-4
+Features = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Texts of a seed.
+
+    Attributes:
+        batches: Training batches: features of synonyms and of names, the same for every arm.
+        queries: One synonym of each held-out term.
+        names: Preferred names of the held-out terms, in the same order.
+    """
+
+    batches: list[Features]
+    queries: list[str]
+    names: list[str]
+
+
+@functools.lru_cache(maxsize=1)
+def _terms() -> list[tuple[str, list[str]]]:
+    from vecsmith.data.samples import load_hpo
+
+    rows = load_hpo()[:]
+    found = []
+    for name, exact in zip(rows["name"], rows["exact"], strict=True):
+        others = [text for text in dict.fromkeys(exact) if text.lower() != name.lower()]
+        if others:
+            found.append((name, others))
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _start() -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    from vecsmith.encode import cut, quiet_hosts, resolve_model
+
+    with quiet_hosts():
+        whole = SentenceTransformer(str(resolve_model(MINILM).path), device="cpu")
+    whole.max_seq_length = LENGTH
+    student = cut(whole, MENU[-1][0])
+    # losses scale by themselves, and the KL of embeddings wants entries of their own size
+    del student[2]
+    return student
+
+
+def new_student(layers: int = 4) -> Any:
+    """Build the untrained student.
+
+    Args:
+        layers: How many of the four blocks.
+
+    Returns:
+        A `SentenceTransformer` of 384 dimensions, mean pooled, without scaling.
+    """
+    from vecsmith.encode import cut
+
+    student = cut(_start(), layers)
+    del student[2]
+    return student
+
+
+def make_task(seed: int, *, quick: bool) -> Task:
+    """Split the terms and draw the batches.
+
+    Args:
+        seed: Seed of both.
+        quick: Few steps and few queries.
+
+    Returns:
+        The task; no term is on both sides.
+    """
+    terms, rng = _terms(), numpy_generator(seed, "elastic-task")
+    held_out, steps = (100, 6) if quick else (HELD_OUT, STEPS)
+    order = rng.permutation(len(terms))
+    test, train = order[:held_out], order[held_out:]
+    student = _start()
+    batches = []
+    for _ in range(steps):
+        rows = [terms[i] for i in rng.choice(train, BATCH, replace=False)]
+        synonyms = [others[rng.integers(len(others))] for _, others in rows]
+        batches.append([student.preprocess(t) for t in (synonyms, [name for name, _ in rows])])
+    picked = [terms[i] for i in test]
+    queries = [others[rng.integers(len(others))] for _, others in picked]
+    return Task(batches, queries, [name for name, _ in picked])
+
+
+def contrastive(student: Any) -> Any:
+    """Make the loss that all arms share.
+
+    Args:
+        student: The model.
+
+    Returns:
+        The plain in-batch loss.
+    """
+    from vecsmith.train import ContrastiveLoss
+
+    return ContrastiveLoss(student, temperature=TEMPERATURE)
+
+
+def train(task: Task, seed: int, wrap: Callable[[Any], Any], *, layers: int = 4) -> Any:
+    """Train a student.
+
+    Args:
+        task: Batches.
+        seed: Seed of dropout.
+        wrap: Student -> loss.
+        layers: How many of the four blocks the student has.
+
+    Returns:
+        The trained student, in evaluation mode.
+    """
+    student = new_student(layers)
+    loss = wrap(student)
+    optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, fused=True)
+    torch.manual_seed(seed)
+    student.train()
+    for features in task.batches:
+        optimizer.zero_grad()
+        loss([dict(column) for column in features]).backward()
+        optimizer.step()
+    return student.eval()
+
+
+@torch.no_grad()
+def ranks_at(
+    student: Any, task: Task, sizes: Sequence[tuple[int, int]] = MENU
+) -> dict[tuple[int, int], NDArray[np.float64]]:
+    """Judge a student at several sizes.
+
+    Args:
+        student: A `SentenceTransformer`.
+        task: Queries and names.
+        sizes: Pairs (layers, dims).
+
+    Returns:
+        Size -> reciprocal rank of each query.
+    """
+    from vecsmith.encode import layer_embeddings
+
+    layers = sorted({layer for layer, _ in sizes})
+
+    def views(texts: list[str]) -> Tensor:
+        parts = [
+            layer_embeddings(student, student.preprocess(texts[i : i + 100]), layers)
+            for i in range(0, len(texts), 100)
+        ]
+        return torch.cat(parts)
+
+    queries, names = views(task.queries), views(task.names)
+    found = {}
+    for layer, dim in sizes:
+        place = layers.index(layer)
+        left, right = (
+            torch.nn.functional.normalize(v[:, place, :dim], dim=-1) for v in (queries, names)
+        )
+        ranks = reciprocal_ranks(left, right, np.arange(len(task.names)))
+        found[layer, dim] = ranks.double().numpy()
+    return found
+
+
+def small_items(ranks: dict[tuple[int, int], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return each query's reciprocal rank, averaged over the small sizes.
+
+    Args:
+        ranks: From `ranks_at`.
+
+    Returns:
+        Shape (queries,).
+    """
+    return np.asarray(np.mean([ranks[size] for size in SMALL], axis=0))
+
+
+def figures(arm: str, ranks: dict[tuple[int, int], NDArray[np.float64]]) -> dict[str, float]:
+    """Name the MRR of an arm at each size, and its mean over the small ones.
+
+    Args:
+        arm: Name of the arm.
+        ranks: From `ranks_at`.
+
+    Returns:
+        Name -> figure.
+    """
+    named = {f"mrr {arm} {layers},{dim}": float(r.mean()) for (layers, dim), r in ranks.items()}
+    return {**named, f"mrr {arm} small": float(small_items(ranks).mean())}
