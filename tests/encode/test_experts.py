@@ -13,8 +13,8 @@ from vecsmith.encode import (
     load_with_experts,
     with_domain,
 )
-from vecsmith.encode.text._experts import RoutedExperts, Routing, top_weights
 from vecsmith.encode.text._layers import LAYOUTS, backbone_of
+from vecsmith.encode.text._routing import RoutedExperts, Routing, top_weights
 
 NAMES = ["heart", "lung", "skin"]
 TEXTS = ["open the valve", "how to read a red sensor cable", "pump", "close door and write file"]

@@ -45,6 +45,7 @@ __all__ = [
     "evaluate_grid",
     "evaluate_index",
     "evaluate_menu",
+    "f1max",
     "layer_times",
     "length_bias",
     "metric_values",
