@@ -60,6 +60,14 @@ SYSTEMS: dict[str, System] = {
         use="Pairs are mined or duplicated, so false negatives hurt, and a model that is better "
         "on this very data is at hand.",
     ),
+    "moe-contrastive": System(
+        title="Contrastive Learning and Mixture of Experts Enables Precise Vector Embeddings",
+        year=2024,
+        name="vecsmith.encode:MoEExtension",
+        does="Copies an encoder's MLPs into one expert a domain and routes each text to its own.",
+        use="A collection mixes narrow domains that disagree about what is near, and the domain of "
+        "a text is known.",
+    ),
     "nv-embed": System(
         title="NV-Embed: Improved Techniques for Training LLMs as Generalist Embedding Models",
         year=2024,

@@ -82,3 +82,25 @@ def test_nv_embed() -> None:
     check(result, "nv-embed")
     for row in result["extra_by_seed"]:
         assert all(0.25 < row[f"f1_{kind}_in_batch_off"] < 1 for kind in ("label", "example"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("slug", ["starbucks", "two-d-matryoshka"])
+def test_elastic_encoders(slug: str) -> None:
+    result = run_claim(slug, seeds=2, quick=True)
+    check(result, slug)
+    arms = {"starbucks": ("2dmse", "srl"), "two-d-matryoshka": ("untrained", "mrl", "2dmse")}
+    for row in result["extra_by_seed"]:
+        for arm in arms[slug]:
+            sizes = [row[f"mrr {arm} {size}"] for size in ("1,24", "2,48", "3,96")]
+            assert row[f"mrr {arm} small"] == pytest.approx(sum(sizes) / 3)
+            assert 0 < sizes[0] < row[f"mrr {arm} 4,384"] <= 1
+
+
+@pytest.mark.slow
+def test_moe_contrastive() -> None:
+    result = run_claim("moe-contrastive", seeds=2, quick=True)
+    check(result, "moe-contrastive")
+    for row in result["extra_by_seed"]:
+        assert row["difference from dense before training"] < 1e-6
+        assert {"mrr dense on lemma", "mrr moe on kind"} <= set(row)

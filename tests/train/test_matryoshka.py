@@ -29,6 +29,8 @@ from vecsmith.train.matryoshka import (
 )
 
 MENU = [(1, 4), (2, 8), (4, 32)]
+# steps 0 and 1 draw other layers: a second pass that drew anew would be noticed
+SEED = 3
 QUERIES = ["open the valve", "red sensor cable", "pump", "close door", "read file"]
 ANSWERS = ["how to open a valve", "cable of the sensor", "pumps", "door closed", "reading a file"]
 
@@ -356,7 +358,7 @@ def test_usual_menus_of_known_shapes(layered_model, monkeypatch, depth, width, s
 def wrappers(base, **options):
     return [
         MatryoshkaLoss(base, [4, 32], **options),
-        TwoDMatryoshkaLoss(base, Grid2D(seed=1), **options),
+        TwoDMatryoshkaLoss(base, Grid2D(seed=SEED), **options),
         TwoDMatryoshkaLoss(base, Grid2D(preset="ese", rank=4), **options),
         StarbucksLoss(base, MENU, **options),
         StarbucksLoss(base, MENU, kl="embeddings", **options),

@@ -1,3 +1,5 @@
+from ._cocitation import CitedPair as CitedPair
+from ._cocitation import cocitation_pairs as cocitation_pairs
 from ._contamination import Overlap as Overlap
 from ._contamination import find_overlaps as find_overlaps
 from ._documents import Link as Link
@@ -21,6 +23,7 @@ from .readers._table import content_kind as content_kind
 from .readers._table import read_sections as read_sections
 
 __all__ = [
+    "CitedPair",
     "Link",
     "Overlap",
     "Pair",
@@ -32,6 +35,7 @@ __all__ = [
     "Skipped",
     "SourceFile",
     "clean_query",
+    "cocitation_pairs",
     "content_kind",
     "find_overlaps",
     "first_sentence",

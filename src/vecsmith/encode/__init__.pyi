@@ -1,5 +1,7 @@
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
+from .text import MoEExtension as MoEExtension
+from .text import MoETransformer as MoETransformer
 from .text import OpenVinoEncoder as OpenVinoEncoder
 from .text import ResolvedModel as ResolvedModel
 from .text import TorchEncoder as TorchEncoder
@@ -8,21 +10,26 @@ from .text import elastic_view as elastic_view
 from .text import encode_at as encode_at
 from .text import encode_in_batches as encode_in_batches
 from .text import export_encoder as export_encoder
+from .text import export_expert as export_expert
 from .text import fast_precisions as fast_precisions
 from .text import kind_prompts as kind_prompts
 from .text import layer_embeddings as layer_embeddings
 from .text import load_encoder as load_encoder
 from .text import load_sentence_transformer as load_sentence_transformer
+from .text import load_with_experts as load_with_experts
 from .text import padded_length as padded_length
 from .text import quiet_hosts as quiet_hosts
 from .text import resolve_model as resolve_model
 from .text import set_precision as set_precision
 from .text import truncate as truncate
 from .text import weights_hash as weights_hash
+from .text import with_domain as with_domain
 
 __all__ = [
     "Encoder",
     "LatentAttentionPooling",
+    "MoEExtension",
+    "MoETransformer",
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
@@ -31,15 +38,18 @@ __all__ = [
     "encode_at",
     "encode_in_batches",
     "export_encoder",
+    "export_expert",
     "fast_precisions",
     "kind_prompts",
     "layer_embeddings",
     "load_encoder",
     "load_sentence_transformer",
+    "load_with_experts",
     "padded_length",
     "quiet_hosts",
     "resolve_model",
     "set_precision",
     "truncate",
     "weights_hash",
+    "with_domain",
 ]

@@ -5,6 +5,9 @@ from ._grid import evaluate_menu as evaluate_menu
 from ._grid import layer_times as layer_times
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
+from ._pairs import BestF1 as BestF1
+from ._pairs import f1max as f1max
+from ._pairs import pair_auc as pair_auc
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
 from ._quick import Evaluation as Evaluation
@@ -27,6 +30,7 @@ from ._space import length_bias as length_bias
 from ._space import uniformity as uniformity
 
 __all__ = [
+    "BestF1",
     "Evaluation",
     "Grid",
     "Groups",
@@ -41,11 +45,13 @@ __all__ = [
     "evaluate_grid",
     "evaluate_index",
     "evaluate_menu",
+    "f1max",
     "layer_times",
     "length_bias",
     "metric_values",
     "mteb_evaluation",
     "own_queries",
+    "pair_auc",
     "read_queries",
     "score_model",
     "score_store",

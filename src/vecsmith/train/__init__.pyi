@@ -15,6 +15,7 @@ from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from .contrastive._mining import MinedNegatives as MinedNegatives
 from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
+from .contrastive._moe import MoEContrastiveLoss as MoEContrastiveLoss
 from .contrastive._momentum_queue import MomentumQueue as MomentumQueue
 from .contrastive._negative_filter import NegativeFilter as NegativeFilter
 from .contrastive._negative_filter import guided_filter as guided_filter
@@ -53,6 +54,7 @@ __all__ = [
     "MatryoshkaLoss",
     "Menu",
     "MinedNegatives",
+    "MoEContrastiveLoss",
     "MomentumQueue",
     "NegativeFilter",
     "Objective",

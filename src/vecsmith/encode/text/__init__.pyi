@@ -5,6 +5,8 @@ from ._batches import truncate as truncate
 from ._elastic import cut as cut
 from ._elastic import elastic_view as elastic_view
 from ._elastic import encode_at as encode_at
+from ._experts import MoETransformer as MoETransformer
+from ._experts import with_domain as with_domain
 from ._export import export_encoder as export_encoder
 from ._export import fast_precisions as fast_precisions
 from ._export import set_precision as set_precision
@@ -17,6 +19,9 @@ from ._models import load_sentence_transformer as load_sentence_transformer
 from ._models import quiet_hosts as quiet_hosts
 from ._models import resolve_model as resolve_model
 from ._models import weights_hash as weights_hash
+from ._moe_extension import MoEExtension as MoEExtension
+from ._moe_extension import export_expert as export_expert
+from ._moe_extension import load_with_experts as load_with_experts
 from ._openvino import OpenVinoEncoder as OpenVinoEncoder
 from ._openvino import load_encoder as load_encoder
 from ._torch import TorchEncoder as TorchEncoder
@@ -25,6 +30,8 @@ from ._torch import kind_prompts as kind_prompts
 __all__ = [
     "Encoder",
     "LatentAttentionPooling",
+    "MoEExtension",
+    "MoETransformer",
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
@@ -33,11 +40,13 @@ __all__ = [
     "encode_at",
     "encode_in_batches",
     "export_encoder",
+    "export_expert",
     "fast_precisions",
     "kind_prompts",
     "layer_embeddings",
     "load_encoder",
     "load_sentence_transformer",
+    "load_with_experts",
     "masked_mean",
     "padded_length",
     "pooling_mask",
@@ -46,4 +55,5 @@ __all__ = [
     "set_precision",
     "truncate",
     "weights_hash",
+    "with_domain",
 ]

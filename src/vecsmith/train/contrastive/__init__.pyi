@@ -18,6 +18,11 @@ from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
 from ._mining import MinedNegatives as MinedNegatives
 from ._mining import mine_hard_negatives as mine_hard_negatives
+from ._moe import MoEContrastiveLoss as MoEContrastiveLoss
+from ._moe import agreement_rows as agreement_rows
+from ._moe import balance_loss as balance_loss
+from ._moe import dot_product_rows as dot_product_rows
+from ._moe import mutual_information as mutual_information
 from ._momentum_queue import MomentumQueue as MomentumQueue
 from ._negative_filter import NegativeFilter as NegativeFilter
 from ._negative_filter import guided_filter as guided_filter
@@ -44,6 +49,7 @@ __all__ = [
     "GuideCache",
     "GuidedContrastiveLoss",
     "MinedNegatives",
+    "MoEContrastiveLoss",
     "MomentumQueue",
     "NegativeFilter",
     "Objective",
@@ -55,16 +61,20 @@ __all__ = [
     "SubwordRepetition",
     "TruncationReport",
     "UnsupervisedContrastiveLoss",
+    "agreement_rows",
     "audit_false_negatives",
+    "balance_loss",
     "contrastive_cross_entropy",
     "contrastive_logits",
     "cross_entropy_rows",
+    "dot_product_rows",
     "false_negative_masks",
     "gathered_batch",
     "group_whitening",
     "guided_filter",
     "guided_triplet",
     "mine_hard_negatives",
+    "mutual_information",
     "other_rows",
     "progressive_weights",
     "similarity_blocks",
