@@ -7,6 +7,12 @@ from ._documents import Skipped as Skipped
 from ._documents import SourceFile as SourceFile
 from ._files import SAME_CONTENT as SAME_CONTENT
 from ._files import list_files as list_files
+from ._hierarchy import UNKNOWN as UNKNOWN
+from ._hierarchy import Hierarchy as Hierarchy
+from ._hierarchy_batches import HierarchyBatch as HierarchyBatch
+from ._hierarchy_batches import concept_distances as concept_distances
+from ._hierarchy_batches import sample_batch as sample_batch
+from ._hierarchy_batches import synonym_batch as synonym_batch
 from ._pairs import Pair as Pair
 from ._pairs import clean_query as clean_query
 from ._pairs import first_sentence as first_sentence
@@ -21,6 +27,8 @@ from .readers._table import content_kind as content_kind
 from .readers._table import read_sections as read_sections
 
 __all__ = [
+    "Hierarchy",
+    "HierarchyBatch",
     "Link",
     "Overlap",
     "Pair",
@@ -31,7 +39,9 @@ __all__ = [
     "Section",
     "Skipped",
     "SourceFile",
+    "UNKNOWN",
     "clean_query",
+    "concept_distances",
     "content_kind",
     "find_overlaps",
     "first_sentence",
@@ -39,7 +49,9 @@ __all__ = [
     "list_files",
     "neighbour_pairs",
     "read_sections",
+    "sample_batch",
     "split_passages",
     "structure_pairs",
+    "synonym_batch",
     "without_heading",
 ]

@@ -1,3 +1,7 @@
+from ._hierarchy import HierarchyProbe as HierarchyProbe
+from ._hierarchy import HierarchyResult as HierarchyResult
+from ._hierarchy import evaluate_hierarchy as evaluate_hierarchy
+from ._hierarchy import word_overlap as word_overlap
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
 from ._queries import HeldOut as HeldOut
@@ -21,10 +25,13 @@ __all__ = [
     "Evaluation",
     "Groups",
     "HeldOut",
+    "HierarchyProbe",
+    "HierarchyResult",
     "METRICS",
     "Score",
     "compare",
     "document_ranks",
+    "evaluate_hierarchy",
     "evaluate_index",
     "metric_values",
     "mteb_evaluation",
@@ -36,4 +43,5 @@ __all__ = [
     "summarise",
     "task_evaluation",
     "text_similarity",
+    "word_overlap",
 ]

@@ -6,6 +6,11 @@ from .contrastive._guide_cache import GuideCache as GuideCache
 from .contrastive._guide_files import TruncationReport as TruncationReport
 from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from .contrastive._hierarchical import (
+    HierarchicalMultiSimilarityLoss as HierarchicalMultiSimilarityLoss,
+)
+from .contrastive._hierarchical import HierarchicalRule as HierarchicalRule
+from .contrastive._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
 from .contrastive._mining import MinedNegatives as MinedNegatives
 from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
 from .contrastive._negative_filter import NegativeFilter as NegativeFilter
@@ -21,6 +26,9 @@ __all__ = [
     "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "HierarchicalMultiSimilarityLoss",
+    "HierarchicalRule",
+    "HierarchyTrainer",
     "MinedNegatives",
     "NegativeFilter",
     "Objective",
