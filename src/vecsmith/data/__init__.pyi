@@ -9,6 +9,12 @@ from ._documents import Skipped as Skipped
 from ._documents import SourceFile as SourceFile
 from ._files import SAME_CONTENT as SAME_CONTENT
 from ._files import list_files as list_files
+from ._hierarchy import Hierarchy as Hierarchy
+from ._hierarchy import UNKNOWN as UNKNOWN
+from ._hierarchy_batches import HierarchyBatch as HierarchyBatch
+from ._hierarchy_batches import concept_distances as concept_distances
+from ._hierarchy_batches import sample_batch as sample_batch
+from ._hierarchy_batches import synonym_batch as synonym_batch
 from ._pairs import Pair as Pair
 from ._pairs import clean_query as clean_query
 from ._pairs import first_sentence as first_sentence
@@ -24,6 +30,8 @@ from .readers._table import read_sections as read_sections
 
 __all__ = [
     "CitedPair",
+    "Hierarchy",
+    "HierarchyBatch",
     "Link",
     "Overlap",
     "Pair",
@@ -34,8 +42,10 @@ __all__ = [
     "Section",
     "Skipped",
     "SourceFile",
+    "UNKNOWN",
     "clean_query",
     "cocitation_pairs",
+    "concept_distances",
     "content_kind",
     "find_overlaps",
     "first_sentence",
@@ -43,7 +53,9 @@ __all__ = [
     "list_files",
     "neighbour_pairs",
     "read_sections",
+    "sample_batch",
     "split_passages",
     "structure_pairs",
+    "synonym_batch",
     "without_heading",
 ]

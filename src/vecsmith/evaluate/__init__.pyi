@@ -3,6 +3,10 @@ from ._grid import SizeResult as SizeResult
 from ._grid import evaluate_grid as evaluate_grid
 from ._grid import evaluate_menu as evaluate_menu
 from ._grid import layer_times as layer_times
+from ._hierarchy import HierarchyProbe as HierarchyProbe
+from ._hierarchy import HierarchyResult as HierarchyResult
+from ._hierarchy import evaluate_hierarchy as evaluate_hierarchy
+from ._hierarchy import word_overlap as word_overlap
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
 from ._pairs import BestF1 as BestF1
@@ -16,8 +20,8 @@ from ._quick import own_queries as own_queries
 from ._quick import score_model as score_model
 from ._quick import spearman as spearman
 from ._quick import text_similarity as text_similarity
-from ._retrieval import METRICS as METRICS
 from ._retrieval import Groups as Groups
+from ._retrieval import METRICS as METRICS
 from ._retrieval import compare as compare
 from ._retrieval import document_ranks as document_ranks
 from ._retrieval import evaluate_index as evaluate_index
@@ -35,6 +39,8 @@ __all__ = [
     "Grid",
     "Groups",
     "HeldOut",
+    "HierarchyProbe",
+    "HierarchyResult",
     "METRICS",
     "Score",
     "SizeResult",
@@ -43,6 +49,7 @@ __all__ = [
     "compare",
     "document_ranks",
     "evaluate_grid",
+    "evaluate_hierarchy",
     "evaluate_index",
     "evaluate_menu",
     "f1max",
@@ -60,4 +67,5 @@ __all__ = [
     "task_evaluation",
     "text_similarity",
     "uniformity",
+    "word_overlap",
 ]

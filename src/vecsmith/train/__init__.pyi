@@ -13,6 +13,8 @@ from .contrastive._guide_cache import GuideCache as GuideCache
 from .contrastive._guide_files import TruncationReport as TruncationReport
 from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from .contrastive._hierarchical import HierarchicalRule as HierarchicalRule
+from .contrastive._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
 from .contrastive._mining import MinedNegatives as MinedNegatives
 from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
 from .contrastive._moe import MoEContrastiveLoss as MoEContrastiveLoss
@@ -49,6 +51,8 @@ __all__ = [
     "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "HierarchicalRule",
+    "HierarchyTrainer",
     "LLMEmbedder",
     "MaskedAutoencoder",
     "MatryoshkaLoss",

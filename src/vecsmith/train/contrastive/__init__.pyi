@@ -16,6 +16,13 @@ from ._guide_files import text_keys as text_keys
 from ._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
+from ._hierarchical import HierarchicalMultiSimilarityLoss as HierarchicalMultiSimilarityLoss
+from ._hierarchical import HierarchicalRule as HierarchicalRule
+from ._hierarchical import multi_similarity_rows as multi_similarity_rows
+from ._hierarchical import rank_rows as rank_rows
+from ._hierarchical import regression_rows as regression_rows
+from ._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
+from ._hierarchy_trainer import hierarchy_batches as hierarchy_batches
 from ._mining import MinedNegatives as MinedNegatives
 from ._mining import mine_hard_negatives as mine_hard_negatives
 from ._moe import MoEContrastiveLoss as MoEContrastiveLoss
@@ -48,6 +55,9 @@ __all__ = [
     "FocalWeights",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "HierarchicalMultiSimilarityLoss",
+    "HierarchicalRule",
+    "HierarchyTrainer",
     "MinedNegatives",
     "MoEContrastiveLoss",
     "MomentumQueue",
@@ -73,10 +83,14 @@ __all__ = [
     "group_whitening",
     "guided_filter",
     "guided_triplet",
+    "hierarchy_batches",
     "mine_hard_negatives",
+    "multi_similarity_rows",
     "mutual_information",
     "other_rows",
     "progressive_weights",
+    "rank_rows",
+    "regression_rows",
     "similarity_blocks",
     "soft_target_rows",
     "structural_masks",
