@@ -1,3 +1,5 @@
+from .images import VisionEncoder as VisionEncoder
+from .images import VisionOutput as VisionOutput
 from .text import Encoder as Encoder
 from .text import OpenVinoEncoder as OpenVinoEncoder
 from .text import ResolvedModel as ResolvedModel
@@ -20,6 +22,8 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
+    "VisionEncoder",
+    "VisionOutput",
     "encode_in_batches",
     "export_encoder",
     "fast_precisions",
