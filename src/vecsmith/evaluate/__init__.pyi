@@ -1,3 +1,8 @@
+from ._label_curve import LabelledImages as LabelledImages
+from ._label_curve import finetune as finetune
+from ._label_curve import label_curve as label_curve
+from ._label_curve import linear_probe as linear_probe
+from ._precision_at_k import precision_at_k as precision_at_k
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
 from ._retrieval import METRICS as METRICS
@@ -13,10 +18,15 @@ __all__ = [
     "METRICS",
     "Groups",
     "HeldOut",
+    "LabelledImages",
     "compare",
     "document_ranks",
     "evaluate_index",
+    "finetune",
+    "label_curve",
+    "linear_probe",
     "metric_values",
+    "precision_at_k",
     "read_queries",
     "score_store",
     "summarise",

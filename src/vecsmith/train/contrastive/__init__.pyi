@@ -11,17 +11,29 @@ from ._guide_files import text_keys as text_keys
 from ._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from ._guided_negatives import false_negative_masks as false_negative_masks
 from ._guided_negatives import guided_triplet as guided_triplet
+from ._image_views import ImageViews as ImageViews
 from ._negative_filter import NegativeFilter as NegativeFilter
 from ._negative_filter import guided_filter as guided_filter
+from ._paired_data import PairedDataset as PairedDataset
+from ._paired_images import BidirectionalContrastiveLoss as BidirectionalContrastiveLoss
+from ._paired_images import bidirectional_contrastive as bidirectional_contrastive
+from ._paired_pretrainer import PairedPretrainer as PairedPretrainer
+from ._text_tower import TextTower as TextTower
 
 __all__ = [
     "BLOCKS",
+    "BidirectionalContrastiveLoss",
     "FalseNegativeAudit",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "ImageViews",
     "NegativeFilter",
+    "PairedDataset",
+    "PairedPretrainer",
+    "TextTower",
     "TruncationReport",
     "audit_false_negatives",
+    "bidirectional_contrastive",
     "contrastive_cross_entropy",
     "contrastive_logits",
     "false_negative_masks",
