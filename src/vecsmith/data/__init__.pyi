@@ -1,3 +1,5 @@
+from ._aspects import AspectDataset as AspectDataset
+from ._aspects import AspectFold as AspectFold
 from ._documents import Link as Link
 from ._documents import Passage as Passage
 from ._documents import Section as Section
@@ -38,4 +40,6 @@ __all__ = [
     "split_passages",
     "structure_pairs",
     "without_heading",
+    "AspectDataset",
+    "AspectFold",
 ]

@@ -1,3 +1,6 @@
+from ._aspects import AspectScores as AspectScores
+from ._aspects import aspect_bias as aspect_bias
+from ._aspects import evaluate_aspects as evaluate_aspects
 from ._label_curve import LabelledImages as LabelledImages
 from ._label_curve import finetune as finetune
 from ._label_curve import label_curve as label_curve
@@ -30,4 +33,7 @@ __all__ = [
     "read_queries",
     "score_store",
     "summarise",
+    "AspectScores",
+    "aspect_bias",
+    "evaluate_aspects",
 ]

@@ -1,3 +1,5 @@
+from .contrastive._aspect_encoder import AspectEncoder as AspectEncoder
+from .contrastive._aspect_losses import AspectRankingLoss as AspectRankingLoss
 from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
 from .contrastive._audit import audit_false_negatives as audit_false_negatives
 from .contrastive._guide_cache import GuideCache as GuideCache
@@ -30,4 +32,6 @@ __all__ = [
     "bidirectional_contrastive",
     "guided_filter",
     "text_keys",
+    "AspectEncoder",
+    "AspectRankingLoss",
 ]

@@ -75,7 +75,7 @@ PACKAGES: dict[str, Package] = {
         "descriptions",
         "",
         "of the packages (free); tags: public domain",
-        "30,000 package descriptions with debtags (27 MB to download, where apt has no indexes yet)",
+        "30,000 package descriptions with debtags (27 MB of indexes, fetched by apt)",
     ),
     "openclipart": Package(
         "debian", "openclipart-png", "", "public domain", "8,121 clip-art PNGs (131 MB to download)"

@@ -1,3 +1,8 @@
+from ._aspect_encoder import AspectEncoder as AspectEncoder
+from ._aspect_losses import AspectHead as AspectHead
+from ._aspect_losses import AspectRankingLoss as AspectRankingLoss
+from ._aspect_losses import aspect_ranking as aspect_ranking
+from ._aspect_losses import explicit_retrofit as explicit_retrofit
 from ._audit import FalseNegativeAudit as FalseNegativeAudit
 from ._audit import audit_false_negatives as audit_false_negatives
 from ._core import BLOCKS as BLOCKS
@@ -42,4 +47,9 @@ __all__ = [
     "similarity_blocks",
     "structural_masks",
     "text_keys",
+    "AspectEncoder",
+    "AspectHead",
+    "AspectRankingLoss",
+    "aspect_ranking",
+    "explicit_retrofit",
 ]
