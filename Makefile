@@ -16,7 +16,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed
 
 data: install
-	$(BIN)/vecsmith data fetch hpo icd10cm wordnet > /dev/null
+	$(BIN)/vecsmith data fetch hpo icd10cm wordnet emojibase emoji-twitter \
+	  debian-packages > /dev/null
 
 demo: install
 	rm -rf $(DEMO)/source

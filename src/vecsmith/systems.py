@@ -32,6 +32,14 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
+    "convirt": System(
+        title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
+        year=2020,
+        name="vecsmith.train:PairedPretrainer",
+        does="Pretrains an image encoder on pictures with their words, so that later classifiers "
+        "need about a tenth of the labels.",
+        use="Pictures come with text (reports, captions, tags), but hardly any have labels.",
+    ),
     "dupmae": System(
         title="RetroMAE v2: Duplex Masked Auto-Encoder For Pre-Training Retrieval-Oriented "
         "Language Models",

@@ -1,3 +1,5 @@
+from ._aspects import AspectDataset as AspectDataset
+from ._aspects import AspectFold as AspectFold
 from ._cocitation import CitedPair as CitedPair
 from ._cocitation import cocitation_pairs as cocitation_pairs
 from ._contamination import Overlap as Overlap
@@ -29,6 +31,8 @@ from .readers._table import content_kind as content_kind
 from .readers._table import read_sections as read_sections
 
 __all__ = [
+    "AspectDataset",
+    "AspectFold",
     "CitedPair",
     "Hierarchy",
     "HierarchyBatch",

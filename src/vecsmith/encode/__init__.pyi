@@ -1,3 +1,5 @@
+from .images import VisionEncoder as VisionEncoder
+from .images import VisionOutput as VisionOutput
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import MoEExtension as MoEExtension
@@ -33,6 +35,8 @@ __all__ = [
     "OpenVinoEncoder",
     "ResolvedModel",
     "TorchEncoder",
+    "VisionEncoder",
+    "VisionOutput",
     "cut",
     "elastic_view",
     "encode_at",

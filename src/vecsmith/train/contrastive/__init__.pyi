@@ -1,3 +1,8 @@
+from ._aspect_encoder import AspectEncoder as AspectEncoder
+from ._aspect_losses import AspectHead as AspectHead
+from ._aspect_losses import AspectRankingLoss as AspectRankingLoss
+from ._aspect_losses import aspect_ranking as aspect_ranking
+from ._aspect_losses import explicit_retrofit as explicit_retrofit
 from ._audit import FalseNegativeAudit as FalseNegativeAudit
 from ._audit import audit_false_negatives as audit_false_negatives
 from ._contrastive import ContrastiveLoss as ContrastiveLoss
@@ -23,6 +28,7 @@ from ._hierarchical import rank_rows as rank_rows
 from ._hierarchical import regression_rows as regression_rows
 from ._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
 from ._hierarchy_trainer import hierarchy_batches as hierarchy_batches
+from ._image_views import ImageViews as ImageViews
 from ._mining import MinedNegatives as MinedNegatives
 from ._mining import mine_hard_negatives as mine_hard_negatives
 from ._moe import MoEContrastiveLoss as MoEContrastiveLoss
@@ -36,20 +42,29 @@ from ._negative_filter import guided_filter as guided_filter
 from ._objective import Batch as Batch
 from ._objective import Objective as Objective
 from ._objective import gathered_batch as gathered_batch
+from ._paired_data import PairedDataset as PairedDataset
+from ._paired_images import BidirectionalContrastiveLoss as BidirectionalContrastiveLoss
+from ._paired_images import bidirectional_contrastive as bidirectional_contrastive
+from ._paired_pretrainer import PairedPretrainer as PairedPretrainer
 from ._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
 from ._repetition import SubwordRepetition as SubwordRepetition
 from ._row_weights import FocalWeights as FocalWeights
 from ._row_weights import ProgressiveWeights as ProgressiveWeights
 from ._row_weights import RowWeights as RowWeights
 from ._row_weights import progressive_weights as progressive_weights
+from ._text_tower import TextTower as TextTower
 from ._unsupervised import ProjectionHead as ProjectionHead
 from ._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
 from ._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
 from ._whitening import group_whitening as group_whitening
 
 __all__ = [
+    "AspectEncoder",
+    "AspectHead",
+    "AspectRankingLoss",
     "BLOCKS",
     "Batch",
+    "BidirectionalContrastiveLoss",
     "ContrastiveLoss",
     "FalseNegativeAudit",
     "FocalWeights",
@@ -58,26 +73,33 @@ __all__ = [
     "HierarchicalMultiSimilarityLoss",
     "HierarchicalRule",
     "HierarchyTrainer",
+    "ImageViews",
     "MinedNegatives",
     "MoEContrastiveLoss",
     "MomentumQueue",
     "NegativeFilter",
     "Objective",
+    "PairedDataset",
+    "PairedPretrainer",
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "ProjectionHead",
     "RowWeights",
     "ShuffledGroupWhitening",
     "SubwordRepetition",
+    "TextTower",
     "TruncationReport",
     "UnsupervisedContrastiveLoss",
     "agreement_rows",
+    "aspect_ranking",
     "audit_false_negatives",
     "balance_loss",
+    "bidirectional_contrastive",
     "contrastive_cross_entropy",
     "contrastive_logits",
     "cross_entropy_rows",
     "dot_product_rows",
+    "explicit_retrofit",
     "false_negative_masks",
     "gathered_batch",
     "group_whitening",
