@@ -66,3 +66,12 @@ def test_self_positioning() -> None:
         for part in ("probe", "train"):
             assert row[f"overlap of {part} and test, definitions"] == 0
             assert row[f"overlap of {part} and test, words"] == 0
+
+
+@pytest.mark.slow
+def test_hiprbert() -> None:
+    result = run_claim("hiprbert", seeds=2, quick=True)
+    check(result, "hiprbert")
+    for row in result["extra_by_seed"]:
+        assert row["cosine falls levels"] == 1.0
+        assert 0.5 < row["auc 2vfar untouched"] < 1 and 0 < row["synonym@1 word overlap"] < 1
