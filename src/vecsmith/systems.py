@@ -68,6 +68,15 @@ SYSTEMS: dict[str, System] = {
         use="Pairs are mined or duplicated, so false negatives hurt, and a model that is better "
         "on this very data is at hand.",
     ),
+    "hiprbert": System(
+        title="Hierarchical Pretraining for Biomedical Term Embeddings",
+        year=2023,
+        name="vecsmith.train:HierarchicalMultiSimilarityLoss",
+        does="Multi-similarity loss with one threshold for each distance in a taxonomy, so that "
+        "cosine follows distance instead of saying only synonym or not.",
+        use="Search or features must know that a cousin term is nearer than a stranger, and a "
+        "taxonomy with names is at hand.",
+    ),
     "moe-contrastive": System(
         title="Contrastive Learning and Mixture of Experts Enables Precise Vector Embeddings",
         year=2024,

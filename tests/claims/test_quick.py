@@ -104,3 +104,12 @@ def test_moe_contrastive() -> None:
     for row in result["extra_by_seed"]:
         assert row["difference from dense before training"] < 1e-6
         assert {"mrr dense on lemma", "mrr moe on kind"} <= set(row)
+
+
+@pytest.mark.slow
+def test_hiprbert() -> None:
+    result = run_claim("hiprbert", seeds=2, quick=True)
+    check(result, "hiprbert")
+    for row in result["extra_by_seed"]:
+        assert row["cosine falls levels"] == 1.0
+        assert 0.5 < row["auc 2vfar untouched"] < 1 and 0 < row["synonym@1 word overlap"] < 1
