@@ -32,6 +32,14 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
+    "aspect-embeddings": System(
+        title="Specialized Document Embeddings for Aspect-based Similarity of Research Papers",
+        year=2022,
+        name="vecsmith.train:AspectEncoder",
+        does="Gives a document one vector an aspect, so that one can ask: similar in what?",
+        use="A single similarity mixes reasons that matter differently, and documents carry labels "
+        "by aspect.",
+    ),
     "convirt": System(
         title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
         year=2020,
