@@ -11,8 +11,8 @@ from ._documents import Skipped as Skipped
 from ._documents import SourceFile as SourceFile
 from ._files import SAME_CONTENT as SAME_CONTENT
 from ._files import list_files as list_files
-from ._hierarchy import Hierarchy as Hierarchy
 from ._hierarchy import UNKNOWN as UNKNOWN
+from ._hierarchy import Hierarchy as Hierarchy
 from ._hierarchy_batches import HierarchyBatch as HierarchyBatch
 from ._hierarchy_batches import concept_distances as concept_distances
 from ._hierarchy_batches import sample_batch as sample_batch

@@ -28,8 +28,8 @@ from ._quick import own_queries as own_queries
 from ._quick import score_model as score_model
 from ._quick import spearman as spearman
 from ._quick import text_similarity as text_similarity
-from ._retrieval import Groups as Groups
 from ._retrieval import METRICS as METRICS
+from ._retrieval import Groups as Groups
 from ._retrieval import compare as compare
 from ._retrieval import document_ranks as document_ranks
 from ._retrieval import evaluate_index as evaluate_index
