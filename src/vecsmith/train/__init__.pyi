@@ -15,6 +15,9 @@ from .contrastive._guide_cache import GuideCache as GuideCache
 from .contrastive._guide_files import TruncationReport as TruncationReport
 from .contrastive._guide_files import text_keys as text_keys
 from .contrastive._guided_negatives import GuidedContrastiveLoss as GuidedContrastiveLoss
+from .contrastive._hierarchical import (
+    HierarchicalMultiSimilarityLoss as HierarchicalMultiSimilarityLoss,
+)
 from .contrastive._hierarchical import HierarchicalRule as HierarchicalRule
 from .contrastive._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
 from .contrastive._image_views import ImageViews as ImageViews
@@ -26,6 +29,7 @@ from .contrastive._negative_filter import NegativeFilter as NegativeFilter
 from .contrastive._negative_filter import guided_filter as guided_filter
 from .contrastive._objective import Objective as Objective
 from .contrastive._paired_data import PairedDataset as PairedDataset
+from .contrastive._paired_images import BidirectionalContrastiveLoss as BidirectionalContrastiveLoss
 from .contrastive._paired_images import bidirectional_contrastive as bidirectional_contrastive
 from .contrastive._paired_pretrainer import PairedPretrainer as PairedPretrainer
 from .contrastive._progressive import ProgressiveContrastiveLoss as ProgressiveContrastiveLoss
@@ -51,6 +55,7 @@ from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 __all__ = [
     "AspectEncoder",
     "AspectRankingLoss",
+    "BidirectionalContrastiveLoss",
     "ContrastiveLoss",
     "DupMAE",
     "DuplexContrastiveLoss",
@@ -60,6 +65,7 @@ __all__ = [
     "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "HierarchicalMultiSimilarityLoss",
     "HierarchicalRule",
     "HierarchyTrainer",
     "ImageViews",
