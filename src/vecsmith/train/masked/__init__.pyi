@@ -45,6 +45,7 @@ __all__ = [
     "masked_lm_loss",
     "save_masked_model",
     "visible_keys",
+    "vocabulary_maxima",
     "word_numbers",
     "word_vectors",
 ]
