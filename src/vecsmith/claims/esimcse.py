@@ -13,6 +13,7 @@ import numpy as np
 from vecsmith.claims._contract import Claim, Measurement
 from vecsmith.claims._sentence_task import (
     BATCH,
+    LENGTH,
     STEPS,
     TEMPERATURE,
     cosines,
@@ -79,10 +80,15 @@ def bias_and_margin(encoder: Any) -> tuple[float, float]:
     from vecsmith.evaluate import length_bias
 
     texts = training_texts()[-BIAS_TEXTS:]
-    lengths = np.array([len(ids) for ids in encoder.tokenizer(texts)["input_ids"]])
+    whole = np.array([len(ids) for ids in encoder.tokenizer(texts)["input_ids"]])
+    # what the encoder reads of a text, not what there is of it
+    lengths = np.minimum(whole, LENGTH)
+    # the clause must not be cut off again
+    clause = len(encoder.tokenizer(CLAUSE, add_special_tokens=False)["input_ids"])
+    room = np.flatnonzero(whole + clause <= LENGTH)
     vectors = encode(encoder, texts)
     rng = numpy_generator(0, "claim", "esimcse", "probe")
-    picked = rng.permutation(len(texts))[:PROBE]
+    picked = rng.permutation(room)[:PROBE]
     longer = encode(encoder, [texts[i] + CLAUSE for i in picked])
     other = [rng.permutation(np.flatnonzero(lengths == lengths[i])) for i in picked]
     unrelated = [next((j for j in row if j != i), i) for i, row in zip(picked, other, strict=True)]
