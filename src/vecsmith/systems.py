@@ -32,6 +32,14 @@ class System:
 
 
 SYSTEMS: dict[str, System] = {
+    "aspect-embeddings": System(
+        title="Specialized Document Embeddings for Aspect-based Similarity of Research Papers",
+        year=2022,
+        name="vecsmith.train:AspectEncoder",
+        does="Gives a document one vector an aspect, so that one can ask: similar in what?",
+        use="A single similarity mixes reasons that matter differently, and documents carry labels "
+        "by aspect.",
+    ),
     "convirt": System(
         title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
         year=2020,
@@ -84,6 +92,14 @@ SYSTEMS: dict[str, System] = {
         does="Copies an encoder's MLPs into one expert a domain and routes each text to its own.",
         use="A collection mixes narrow domains that disagree about what is near, and the domain of "
         "a text is known.",
+    ),
+    "nv-embed": System(
+        title="NV-Embed: Improved Techniques for Training LLMs as Generalist Embedding Models",
+        year=2024,
+        name="vecsmith.train:LLMEmbedder",
+        does="Turns a decoder-only language model into a text embedder: no causal mask, latent "
+        "attention pooling, adapters, instructions, two stages of contrastive training.",
+        use="A small encoder is not good enough, and there is a GPU.",
     ),
     "peg": System(
         title="Towards Robust Text Retrieval with Progressive Learning",

@@ -77,6 +77,14 @@ def test_dupmae() -> None:
 
 
 @pytest.mark.slow
+def test_nv_embed() -> None:
+    result = run_claim("nv-embed", seeds=2, quick=True)
+    check(result, "nv-embed")
+    for row in result["extra_by_seed"]:
+        assert all(0.25 < row[f"f1_{kind}_in_batch_off"] < 1 for kind in ("label", "example"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("slug", ["starbucks", "two-d-matryoshka"])
 def test_elastic_encoders(slug: str) -> None:
     result = run_claim(slug, seeds=2, quick=True)
