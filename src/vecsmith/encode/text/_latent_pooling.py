@@ -150,10 +150,26 @@ class LatentAttentionPooling(Module):  # type: ignore[misc]
         length = int(length.reshape(-1)[0]) if isinstance(length, Tensor) else int(length or 0)
         if length and not self.include_prompt:
             mask = pooling_mask(mask, length)
-        features["sentence_embedding"] = masked_mean(
-            self.attend(features["token_embeddings"]), mask
-        )
+        features["sentence_embedding"] = self.pool(features["token_embeddings"], mask)
         return features
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Run the layer on the tokens that count, and average them in float32.
+
+        No token looks at another one here, so that padding and instruction need not be run.
+
+        Args:
+            states: Shape (B, L, D).
+            mask: 1 where a token counts, shape (B, L).
+
+        Returns:
+            Shape (B, D), in the type of the states.
+        """
+        counts = mask.bool()
+        row = counts.nonzero()[:, 0]
+        seen = self.attend(states[counts][None])[0].float()
+        summed = seen.new_zeros(len(states), self.dims).index_add(0, row, seen)
+        return (summed / counts.sum(1, keepdim=True).clamp_min(1)).to(states.dtype)
 
     def get_embedding_dimension(self) -> int:
         """Return D."""
