@@ -146,7 +146,8 @@ def test_killed_and_started_again(settings, tmp_path):
         "starbucks",
         "simcse",
         "esimcse",
-        "whitened-cse+matryoshka",
+        "whitened-cse",
+        "esimcse+matryoshka",
     ],
 )
 @pytest.mark.parametrize("mini", [None, 16])
@@ -167,6 +168,7 @@ def test_sizes_that_the_model_does_not_have(settings, tmp_path):
             ({"objective": "starbucks", "menu": "1x8,3x32"}, "whole model"),
             ({"objective": "starbucks", "menu": "1-8"}, "LAYERSxDIMS"),
             ({"objective": "simcse+peg"}, "leave it out"),
+            ({"objective": "whitened-cse+matryoshka"}, "simcse or esimcse"),
         ]
     ):
         with pytest.raises(ConfigError, match=words):

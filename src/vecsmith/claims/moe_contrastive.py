@@ -239,7 +239,9 @@ def domains(seed: int) -> dict[str, float]:
     arms |= {"dense": ("none", False, mixed), "tokens": ("none", True, mixed)}
     arms |= {"moe": ("all", False, mixed)}
     texts = [text for triples in test.values() for triple in triples for text in triple]
-    texts += [text for batches in own.values() for batch in batches for row in batch for text in row]
+    texts += [
+        text for batches in own.values() for batch in batches for row in batch for text in row
+    ]
     figures = _judged("untrained", new_model(DOMAINS, "none", texts=texts), test)
     for arm, (where, tokens, batches) in arms.items():
         model = train(new_model(DOMAINS, where, tokens=tokens, texts=texts), batches, seed)

@@ -76,7 +76,7 @@ def _unsupervised(kind: str) -> Callable[..., "Objective"]:
         return UnsupervisedContrastiveLoss(
             model,
             views=[None, SubwordRepetition(model.tokenizer)] if esimcse else 3 if white else 2,
-            head=ProjectionHead(width, before=before),
+            head=None if options.get("sliced") else ProjectionHead(width, before=before),
             queue=MomentumQueue(model, round(2.5 * config.batch_size)) if esimcse else None,
             temperature=config.temperature,
             cached_mini_batch=config.mini_batch,
@@ -281,7 +281,15 @@ def build_objective(
             "is none: leave it out"
         )
     wrapped = bool(expression.wrapper)
-    if base.columns >= 2 and not wrapped:
+    if wrapped and expression.base == "whitened-cse":
+        raise ConfigError(
+            f"'whitened-cse' whitens whole embeddings and {expression.wrapper!r} cuts them, so that "
+            "the cut ones would not be trained; take simcse or esimcse"
+        )
+    if wrapped and base.columns < 2:
+        # a head is thrown away after training: sizes must be trained on the embeddings themselves
+        options["sliced"] = True
+    elif base.columns >= 2 and not wrapped:
         options["cached_mini_batch"] = config.mini_batch
     loss = base.make(model, guide, config, options)
     return WRAPPERS[expression.wrapper].wrap(model, loss, config) if wrapped else loss

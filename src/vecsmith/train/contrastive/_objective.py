@@ -161,6 +161,8 @@ class Objective(CachedLossMixin, nn.Module):
     """
 
     columns_needed = 2
+    # whether a cut of the embeddings can be scored by itself: no, where a head mixes dimensions
+    sliceable = True
 
     def __init__(self, model: Any, *, cached_mini_batch: int | None = None) -> None:
         super().__init__()
@@ -237,6 +239,13 @@ class Objective(CachedLossMixin, nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must say how rows are scored")
 
+    def after(self, features: list[Features]) -> None:
+        """Do what follows the loss of a training step, for instance fill a queue; nothing here.
+
+        Args:
+            features: One dictionary of model inputs a text column, as the step began.
+        """
+
     # What the family does for it, from here
 
     def forward(
@@ -261,6 +270,7 @@ class Objective(CachedLossMixin, nn.Module):
                 "(query, positive, and then any number of negatives, in this order); "
                 f"{len(features)} came"
             )
+        given = [dict(column) for column in features]
         features = self.inputs(features)
         self._average_own_gradients()
         if self.uses_gradient_cache:
@@ -269,6 +279,8 @@ class Objective(CachedLossMixin, nn.Module):
             loss = self.score([self.embed(column) for column in features], labels)
         if self.training and self.max_steps is None:
             self.step += 1
+        if self.training and torch.is_grad_enabled():
+            self.after(given)
         return loss
 
     def own_parameters(self) -> list[nn.Parameter]:
