@@ -283,8 +283,8 @@ def build_objective(
     wrapped = bool(expression.wrapper)
     if wrapped and expression.base == "whitened-cse":
         raise ConfigError(
-            f"'whitened-cse' whitens whole embeddings and {expression.wrapper!r} cuts them, so that "
-            "the cut ones would not be trained; take simcse or esimcse"
+            f"'whitened-cse' whitens whole embeddings, {expression.wrapper!r} cuts them, and "
+            "cut ones would not be trained; take simcse or esimcse"
         )
     if wrapped and base.columns < 2:
         # a head is thrown away after training: sizes must be trained on the embeddings themselves

@@ -157,12 +157,12 @@ class MoEContrastiveLoss(Objective):
                 f"router_loss={router_loss!r} trains a router, and this model has none; use "
                 "MoEExtension(routing='token_topk' or 'sentence_topk'), or router_loss='none'"
             )
-        if router_loss == "none" and self.blocks and settings.get("k") == 1:
-            if settings["routing"] != "enforced":
-                raise ConfigError(
-                    "a router that picks one expert has no gradient from the texts' loss (its "
-                    "weight is 1 whichever it picks); set router_loss, or MoEExtension(k=2)"
-                )
+        routed = bool(self.blocks) and settings["routing"] != "enforced"
+        if routed and settings["k"] == 1 and router_loss == "none":
+            raise ConfigError(
+                "a router that picks one expert has no gradient from the texts' loss (its "
+                "weight is 1 whichever it picks); set router_loss, or MoEExtension(k=2)"
+            )
         if isinstance(base, Objective):
             if type(base).embed is not Objective.embed:
                 raise ConfigError(
