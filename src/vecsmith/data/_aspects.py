@@ -87,6 +87,17 @@ class AspectDataset:
             )
         return self.matrices[aspect]
 
+    def labelled(self, aspect: str) -> NDArray[np.int64]:
+        """Find the documents with at least one label; of the others nothing is known.
+
+        Args:
+            aspect: Its name.
+
+        Returns:
+            Their numbers, ascending.
+        """
+        return np.flatnonzero(np.diff(self.matrix(aspect).indptr)).astype(np.int64)
+
     def relevant(self, aspect: str) -> NDArray[np.bool_]:
         """Mark pairs of documents that share a label.
 
@@ -183,8 +194,7 @@ class AspectDataset:
         Returns:
             Numbers of documents, shape (pairs, 2); fewer than `count` where there are not enough.
         """
-        matrix = self.matrix(aspect)
-        labelled = np.flatnonzero(np.asarray(matrix.sum(axis=1)).ravel())
+        labelled = self.labelled(aspect)
         rng = numpy_generator(seed, "negatives", aspect)
         apart = ~self.relevant(aspect)[np.ix_(labelled, labelled)]
         pairs = np.argwhere(np.triu(apart, 1))
