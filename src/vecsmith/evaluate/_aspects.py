@@ -129,7 +129,7 @@ def evaluate_aspects(
     found: dict[str, dict[str, AspectScores]] = {space: {} for space in spaces}
     for aspect in data.aspects:
         rows = data.labelled(aspect)
-        relevant = data.relevant(aspect)[np.ix_(rows, rows)]
+        relevant = data.relevant(aspect)[np.ix_(rows, rows)].toarray()
         if not relevant.any():
             raise ConfigError(
                 f"no two documents share a label of {aspect!r}, so that it cannot be judged; give "
