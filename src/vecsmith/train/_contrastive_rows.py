@@ -165,8 +165,8 @@ def _example_rows(
 ) -> list[list[str]]:
     own = _labels_of(texts, labels)
     alike: dict[object, list[str]] = defaultdict(list)
-    for text, right in own.items():
-        for label in right:
+    for text, kinds in own.items():
+        for label in kinds:
             alike[label].append(text)
     place = {label: {text: i for i, text in enumerate(members)} for label, members in alike.items()}
     outside: dict[frozenset[object], list[str]] = {}
@@ -174,7 +174,7 @@ def _example_rows(
     for text, label in zip(texts, labels, strict=True):
         members, right = alike[label], frozenset(own[text])
         if right not in outside:
-            outside[right] = [other for other, kinds in own.items() if not kinds & right]
+            outside[right] = [other for other, found in own.items() if not found & right]
         pool = outside[right]
         if len(members) < 2 or not pool:
             continue
