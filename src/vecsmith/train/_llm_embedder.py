@@ -27,6 +27,8 @@ from vecsmith.core import ConfigError, ModelError, did_you_mean, require
 from vecsmith.encode import quiet_hosts, resolve_model
 from vecsmith.encode.text import LatentAttentionPooling
 
+from ._llm_transformer import LLMTransformer, PlainTransformer, adapted_layers, merge_adapters
+
 POOLINGS = {"mean": "mean", "last": "lasttoken", "latent": ""}
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": "all-linear"}
 # without this a model with a chat template gets its texts as messages, behind a system prompt
@@ -167,6 +169,9 @@ class LLMEmbedder:
                 else Pooling(dims, POOLINGS[pooling], include_prompt=False)
             )
         self.pooling = pooling
+        if type(transformer) is Transformer:
+            ours = type(pooling).__module__.partition(".")[0] == "vecsmith"
+            transformer.__class__ = LLMTransformer if ours else PlainTransformer
         end_texts(transformer.tokenizer)
         transformer.model.config.use_cache = False
         set_bidirectional(transformer.model, bidirectional)
@@ -242,18 +247,8 @@ class LLMEmbedder:
             weight.requires_grad_("lora_" in name)
 
     def merge_lora(self) -> None:
-        """Add the adapters to the weights, after which the saved folder needs no peft."""
-        model = self.transformer.model
-        for name, module in list(model.named_modules()):
-            if hasattr(module, "base_layer") and hasattr(module, "merge"):
-                module.merge()
-                parent, _, child = name.rpartition(".")
-                setattr(model.get_submodule(parent), child, module.base_layer)
-        for weight in model.parameters():
-            weight.requires_grad_(True)
-        # inject_adapter_in_model leaves a note that would make transformers save adapters alone
-        model.__dict__.pop("peft_config", None)
-        model._hf_peft_config_loaded = False
+        """Add the adapters to the weights for good; saving alone does not change the model."""
+        merge_adapters(self.transformer.model)
 
     def as_sentence_transformer(self, *, device: str = "cpu") -> SentenceTransformer:
         """Return the embedder as sentence-transformers knows it; both share their weights.
@@ -262,10 +257,22 @@ class LLMEmbedder:
             device: Torch device.
 
         Returns:
-            Transformer, pooling, normalisation.
+            Transformer, pooling, normalisation. With adapters, these and the pooling are float32,
+            whatever the type of the language model.
         """
         modules = [self.transformer, self.pooling, Normalize()]
-        return SentenceTransformer(modules=modules, device=device)
+        model = SentenceTransformer(modules=modules, device=device)
+        if adapted_layers(self.transformer.model):
+            # it gave all modules the type of the language model, in which small steps are lost
+            self.pooling.float()
+            _adapters_in_float32(self.transformer.model)
+        return model
+
+
+def _adapters_in_float32(model: nn.Module) -> None:
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.float()
 
 
 def keep_layers(model: Any, count: int) -> None:
