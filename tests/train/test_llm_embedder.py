@@ -24,7 +24,7 @@ def llama(tmp_path_factory):
     return build("llama", tmp_path_factory.mktemp("one-llama"))
 
 
-def build(kind, folder, merges=()):
+def build(kind, folder, merges=(), **options):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
@@ -41,7 +41,6 @@ def build(kind, folder, merges=()):
         kind,
         vocab_size=len(vocabulary),
         hidden_size=32,
-        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         intermediate_size=48,
@@ -50,6 +49,7 @@ def build(kind, folder, merges=()):
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=0,
+        **{"num_hidden_layers": 2, **options},
     )
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
@@ -64,6 +64,42 @@ def test_only_without_the_mask_the_first_token_sees_the_last(llm):
     assert sees_ahead(both.transformer.model)
     set_bidirectional(both.transformer.model, False)
     assert not sees_ahead(both.transformer.model)
+
+
+WINDOWED = {
+    "mistral": {},
+    "qwen2": {"use_sliding_window": True, "max_window_layers": 0},
+    "gemma2": {"head_dim": 8},
+    "gemma3_text": {"head_dim": 8, "sliding_window_pattern": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "attention"),
+    # Gemma 2 knows no other
+    [*((kind, "eager") for kind in WINDOWED), *((k, "sdpa") for k in WINDOWED if k != "gemma2")],
+)
+def test_windows_go_with_the_mask(kind, attention, tmp_path):
+    folder = build(kind, tmp_path, sliding_window=5, num_hidden_layers=1, **WINDOWED[kind])
+    embedder = LLMEmbedder.from_pretrained(
+        folder, pooling="mean", model_kwargs={"attn_implementation": attention}
+    )
+
+    def changed(model):
+        """States that the last token changes; in one layer nothing gets there by a detour."""
+        ids = torch.arange(3, 33)[None].repeat(2, 1)
+        ids[1, -1] = 50
+        with torch.no_grad():
+            one, two = model.eval()(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        return (one - two).abs().amax(1) > 0
+
+    model = embedder.transformer.model
+    assert changed(model).all()
+    embedder.as_sentence_transformer().save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = LLMEmbedder.from_pretrained(tmp_path / "m", pooling="mean").transformer.model
+    assert changed(again).all()
+    set_bidirectional(model, False)
+    assert model.config.sliding_window == 5 and changed(model).sum() == 1
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])

@@ -61,7 +61,7 @@ def instruct(task: str) -> str:
 
 
 def set_bidirectional(model: Any, bidirectional: bool = True) -> None:
-    """Replace the causal mask by one for padding alone, or bring it back.
+    """Replace the causal mask by one for padding alone, or bring it back; windows go likewise.
 
     Args:
         model: A decoder-only model of transformers.
@@ -74,12 +74,31 @@ def set_bidirectional(model: Any, bidirectional: bool = True) -> None:
     for module in model.modules():
         if hasattr(module, "is_causal"):
             module.is_causal = not bidirectional
+    _set_window(model, bidirectional)
     if sees_ahead(model) is not bidirectional:
         raise ModelError(
             f"{type(model).__name__} ignores config.is_causal with attention "
             f"{getattr(model.config, '_attn_implementation', '?')!r}; load it with "
             "attn_implementation 'sdpa' or 'eager'"
         )
+
+
+def _set_window(model: Any, bidirectional: bool) -> None:
+    config = model.config
+    before = getattr(config, "sliding_window", None)
+    # what it was, for the way back
+    causal = model.__dict__.setdefault("_causal_window", before)
+    if causal is None:
+        return
+    window = causal
+    if bidirectional:
+        # kinds of layers stay as they are: some models give each kind its own rotary base
+        layers = getattr(config, "layer_types", None)
+        window = max(causal, config.max_position_embeddings) if layers else None
+    config.sliding_window = window
+    for module in model.modules():
+        if getattr(module, "sliding_window", None) is not None:
+            module.sliding_window = window
 
 
 def sees_ahead(model: Any) -> bool:
