@@ -23,6 +23,11 @@ def test_nt_xent_matches_a_plain_loop():
     assert float(got) == pytest.approx(total / 8, rel=1e-5)
 
 
+def test_nt_xent_stays_on_the_device_of_its_vectors():
+    rows = torch.ones(3, 2, device="meta")
+    assert nt_xent(rows, rows).device.type == "meta"
+
+
 def test_parts_of_concepts_have_the_mean_of_pictures():
     world = SimpleNamespace(emoji={"concept": list("aaabbc")})
     correct = np.array([True, True, False, True, False, False])

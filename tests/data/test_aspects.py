@@ -1,5 +1,7 @@
 """Documents with labels by aspect; Debian's descriptions."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ def docs():
 
 def test_relevant_is_a_shared_label(docs):
     for aspect, rows in LABELS.items():
-        got = docs.relevant(aspect)
+        got = docs.relevant(aspect).toarray()
         for i in range(6):
             for j in range(6):
                 assert got[i, j] == (i != j and bool(set(rows[i]) & set(rows[j])))
@@ -32,7 +34,7 @@ def test_relevant_is_a_shared_label(docs):
 def test_common_labels_are_dropped():
     docs = AspectDataset(list("abcdef"), LABELS, max_label_docs=3)
     assert docs.names["task"] == ["b", "c"] and docs.names["data"] == ["x", "y", "z"]
-    assert not docs.relevant("task")[0].any()
+    assert not docs.relevant("task")[0].nnz
     # and stay dropped, though a part has fewer documents
     assert docs.subset([0, 1, 4]).names["task"] == ["b", "c"]
     assert AspectDataset(list("abcdef"), LABELS, max_label_docs=None).names["task"] == list("abc")
@@ -40,7 +42,7 @@ def test_common_labels_are_dropped():
 
 def test_positives_are_all_pairs_once_and_repeat_with_the_seed(docs):
     pairs = docs.positives("task")
-    shared = docs.relevant("task")
+    shared = docs.relevant("task").toarray()
     assert {frozenset(pair) for pair in pairs.tolist()} == {
         frozenset((i, j)) for i in range(6) for j in range(i) if shared[i, j]
     }
@@ -55,6 +57,41 @@ def test_negatives_have_labels_on_both_sides_and_share_none(docs):
     pairs = {frozenset(pair) for pair in docs.negatives("task", 99).tolist()}
     # document 3 has no label: nothing is known about it
     assert pairs == {frozenset(p) for p in [(0, 2), (0, 4), (1, 4), (2, 4), (2, 5)]}
+
+
+@given(st.lists(st.sets(st.sampled_from("abcd")), min_size=2, max_size=9), st.integers(0, 40))
+def test_negatives_of_any_number_are_distinct_and_right(rows, count):
+    docs = AspectDataset([str(i) for i in range(len(rows))], {"one": [sorted(r) for r in rows]})
+    every = {
+        (i, j)
+        for j in range(len(rows))
+        for i in range(j)
+        if rows[i] and rows[j] and not rows[i] & rows[j]
+    }
+    got = docs.negatives("one", count)
+    pairs = {tuple(sorted(pair)) for pair in got.tolist()}
+    assert got.shape == (min(count, len(every)), 2) and len(pairs) == len(got)
+    assert pairs <= every
+    assert np.array_equal(got, docs.negatives("one", count))
+
+
+def test_negatives_are_drawn_evenly():
+    docs = AspectDataset(list("abcdef"), LABELS)
+    drawn = [docs.negatives("task", 2, seed=seed).tolist() for seed in range(600)]
+    count = Counter(frozenset(pair) for pairs in drawn for pair in pairs)
+    # five pairs, two of them drawn each time
+    assert len(count) == 5 and all(180 < times < 300 for times in count.values())
+
+
+def test_many_documents_cost_what_they_share():
+    """A square matrix of them would take 10 GB."""
+    rows = [[str(i // 3)] for i in range(99_999)]
+    docs = AspectDataset([""] * len(rows), {"one": rows})
+    pairs = docs.positives("one")
+    assert len(pairs) == 99_999 and (pairs[:, 0] // 3 == pairs[:, 1] // 3).all()
+    assert docs.relevant("one").nnz == 2 * len(pairs)
+    wrong = docs.negatives("one", 50_000)
+    assert len(wrong) == 50_000 and (wrong[:, 0] // 3 != wrong[:, 1] // 3).all()
 
 
 @given(st.integers(2, 5), st.integers(0, 50))

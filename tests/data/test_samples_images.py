@@ -148,3 +148,21 @@ def test_only_what_is_kept_is_unpacked(tmp_path):
     packages._unpack(archive, tmp_path / "out", ("package/a/", "package/c"))
     found = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*")}
     assert found == {"package", "package/a", "package/a/1", "package/c"}
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_sixteen_bits_are_scaled(mode, tmp_path, monkeypatch):
+    monkeypatch.setenv("VECSMITH_CACHE", str(tmp_path / "cache"))
+    kind = "<u2" if mode == "I;16" else ">u2"
+    values = np.array([[0, 257], [32768, 65535]], kind)
+    picture = Image.frombytes(mode, (2, 2), values.tobytes())
+    assert np.asarray(on_white(picture))[:, :, 0].tolist() == [[0, 1], [128, 255]]
+    picture.save(tmp_path / "x.tiff")
+    made = thumbnails([tmp_path / "x.tiff"], 2)
+    assert made[0, :, :, 1].tolist() == [[0, 1], [128, 255]]
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_numbers_without_a_scale_are_refused(mode):
+    with pytest.raises(DataError, match=f"mode '{mode}'.*uint8"):
+        on_white(Image.new(mode, (2, 2)))

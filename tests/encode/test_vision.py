@@ -59,6 +59,52 @@ def test_pool_is_saved(tmp_path):
     assert np.array_equal(loaded.encode(pictures(2)), model.encode(pictures(2)))
 
 
+@pytest.mark.parametrize("kind", ["ViT", "DeiT"])
+def test_a_pooler_that_was_never_trained_is_not_taken(kind, tmp_path):
+    """Classifiers read the first token; their files have no pooler, and one would be drawn."""
+    import transformers
+
+    sides = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = getattr(transformers, f"{kind}Config")(**sides, intermediate_size=32, image_size=64)
+    getattr(transformers, f"{kind}ForImageClassification")(config).save_pretrained(tmp_path)
+    VisionEncoder.tiny("vit").processor.save_pretrained(tmp_path)
+    model = VisionEncoder.from_pretrained(tmp_path)
+    assert model.pool == "first"
+    vectors = model.encode(pictures(2))
+    assert np.array_equal(VisionEncoder.from_pretrained(tmp_path).encode(pictures(2)), vectors)
+    assert VisionEncoder.from_pretrained(tmp_path, pool="mean").pool == "mean"
+    with pytest.raises(ModelError, match="'first' or 'mean'"):
+        VisionEncoder.from_pretrained(tmp_path, pool="pooler")
+
+
+def test_files_that_lack_weights_are_refused(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    VisionEncoder.tiny("vit").save_pretrained(tmp_path)
+    state = load_file(tmp_path / "model.safetensors")
+    state.pop(next(name for name in state if "layernorm" in name))
+    save_file(state, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="layernorm"):
+        VisionEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("pool", ["pooler", "first", "mean"])
+def test_what_trains_has_a_gradient(pool):
+    """Else training on several devices waits for one that never comes."""
+    tiny = VisionEncoder.tiny("vit")
+    model = VisionEncoder(tiny.model, tiny.processor, pool=pool)
+    model(model.pixels(pictures(2))).h.sum().backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_sixteen_bits_of_grey_are_not_white(tmp_path):
+    model = VisionEncoder.tiny()
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    Image.fromarray(ramp).save(tmp_path / "x.png")
+    wanted = torch.from_numpy(ramp / 65535).float().expand(1, 3, 64, 64)
+    assert torch.allclose(model.pixels([tmp_path / "x.png"]), wanted, atol=1 / 255)
+
+
 def test_same_pixels_from_path_picture_and_array(tmp_path):
     model = VisionEncoder.tiny()
     image = pictures(1)[0]

@@ -64,6 +64,33 @@ def test_diagonal_and_bias():
     assert aspect_bias(left, spaces, docs, k=1) == {"left": 1.0, "right": 0.0}
 
 
+def test_documents_without_labels_of_the_aspect_are_no_candidates():
+    """Nothing is known about them: they would count as misses, and where they lie is chance."""
+    rng = np.random.default_rng(1)
+    rows = [["a"], [], ["a"], [], ["b"], ["b", "a"], [], ["c"]]
+    docs = AspectDataset(list("12345678"), {"task": rows})
+    vectors = rng.normal(size=(8, 4)).astype(np.float32)
+    labelled = [0, 2, 4, 5, 7]
+    shared = np.array(
+        [[i != j and bool({*rows[i]} & {*rows[j]}) for j in labelled] for i in labelled]
+    )
+    wanted = naive(vectors[labelled], shared, 2)
+    got = evaluate_aspects({"one": vectors}, docs, ks=(2,))["one"]["task"]
+    # the numbers are those of the whole set
+    assert got.queries.tolist() == [0, 2, 4, 5]
+    for name in wanted[0]:
+        assert got.figures[name].tolist() == pytest.approx([row[name] for row in wanted]), name
+    vectors[[1, 3, 6]] = vectors[0]
+    again = evaluate_aspects({"one": vectors}, docs, ks=(2,))["one"]["task"]
+    assert all((again.figures[name] == got.figures[name]).all() for name in wanted[0])
+
+
+def test_an_aspect_that_the_test_side_lacks():
+    docs = AspectDataset(list("123"), {"task": [["a"], ["a"], ["b"]], "data": [[], [], ["x"]]})
+    with pytest.raises(ConfigError, match="'data'"):
+        evaluate_aspects({"one": np.eye(3, dtype=np.float32)}, docs, ks=(1,))
+
+
 def test_nothing_to_ask():
     with pytest.raises(ConfigError, match="there must be documents that share labels"):
         aspect_scores(np.ones((3, 2), np.float32), np.zeros((3, 3), bool))

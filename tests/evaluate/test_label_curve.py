@@ -71,6 +71,25 @@ class TestCurve:
         again = finetune(model, data, data.train, budget=Budget(steps=30), batch_size=20)
         assert np.array_equal(guess, again)
 
+    def test_pictures_go_where_the_trained_copy_is(self, data, monkeypatch):
+        """`fit` moves the copy to an accelerator; the encoder that was given stays where it is."""
+        from vecsmith.evaluate import _label_curve
+
+        def far_away(model, *_args, **_options):
+            model.to("meta")
+
+        monkeypatch.setattr(_label_curve, "fit", far_away)
+        seen = []
+
+        def forward(self, pixels):
+            seen.append(pixels.device.type)
+            return torch.zeros(len(pixels), 3)
+
+        monkeypatch.setattr(_label_curve._Classifier, "forward", forward)
+        model = VisionEncoder.tiny(image_size=32)
+        finetune(model, data, data.train, budget=Budget(steps=1))
+        assert seen == ["meta"] and model.device.type == "cpu"
+
 
 class TestProbe:
     def test_is_at_the_minimum_that_scikit_learn_finds(self):

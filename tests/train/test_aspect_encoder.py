@@ -108,7 +108,7 @@ def docs():
 def gain(model, docs, aspect, of=None):
     """Mean cosine of documents that share a label, less that of others."""
     vectors = model.encode(docs.texts, aspect=of or aspect)
-    cosines, shared = vectors @ vectors.T, docs.relevant(aspect)
+    cosines, shared = vectors @ vectors.T, docs.relevant(aspect).toarray()
     other = ~shared & ~np.eye(len(docs), dtype=bool)
     return cosines[shared].mean() - cosines[other].mean()
 

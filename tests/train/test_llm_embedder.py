@@ -24,13 +24,14 @@ def llama(tmp_path_factory):
     return build("llama", tmp_path_factory.mktemp("one-llama"))
 
 
-def build(kind, folder):
+def build(kind, folder, merges=(), **options):
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {"<|endoftext|>": 0, **{c: i + 1 for i, c in enumerate(alphabet)}}
-    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    vocabulary |= {a + b: len(vocabulary) + i for i, (a, b) in enumerate(merges)}
+    inner = Tokenizer(models.BPE(vocab=vocabulary, merges=list(merges)))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
@@ -40,7 +41,6 @@ def build(kind, folder):
         kind,
         vocab_size=len(vocabulary),
         hidden_size=32,
-        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         intermediate_size=48,
@@ -49,6 +49,7 @@ def build(kind, folder):
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=0,
+        **{"num_hidden_layers": 2, **options},
     )
     torch.manual_seed(0)
     AutoModel.from_config(config).save_pretrained(folder)
@@ -63,6 +64,42 @@ def test_only_without_the_mask_the_first_token_sees_the_last(llm):
     assert sees_ahead(both.transformer.model)
     set_bidirectional(both.transformer.model, False)
     assert not sees_ahead(both.transformer.model)
+
+
+WINDOWED = {
+    "mistral": {},
+    "qwen2": {"use_sliding_window": True, "max_window_layers": 0},
+    "gemma2": {"head_dim": 8},
+    "gemma3_text": {"head_dim": 8, "sliding_window_pattern": 2},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "attention"),
+    # Gemma 2 knows no other
+    [*((kind, "eager") for kind in WINDOWED), *((k, "sdpa") for k in WINDOWED if k != "gemma2")],
+)
+def test_windows_go_with_the_mask(kind, attention, tmp_path):
+    folder = build(kind, tmp_path, sliding_window=5, num_hidden_layers=1, **WINDOWED[kind])
+    embedder = LLMEmbedder.from_pretrained(
+        folder, pooling="mean", model_kwargs={"attn_implementation": attention}
+    )
+
+    def changed(model):
+        """States that the last token changes; in one layer nothing gets there by a detour."""
+        ids = torch.arange(3, 33)[None].repeat(2, 1)
+        ids[1, -1] = 50
+        with torch.no_grad():
+            one, two = model.eval()(ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+        return (one - two).abs().amax(1) > 0
+
+    model = embedder.transformer.model
+    assert changed(model).all()
+    embedder.as_sentence_transformer().save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    again = LLMEmbedder.from_pretrained(tmp_path / "m", pooling="mean").transformer.model
+    assert changed(again).all()
+    set_bidirectional(model, False)
+    assert model.config.sliding_window == 5 and changed(model).sum() == 1
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
@@ -113,7 +150,7 @@ def test_instruction_is_read_but_not_pooled(llama):
     features = model.preprocess([prompt + "a valve"])
     with torch.no_grad():
         states = model[0](features)["token_embeddings"][0]
-    length = len(prompt)  # one token a byte
+    length = len(prompt.rstrip())  # one token a byte; the last space is the text's
     pooled = states[length:].mean(0)
     np.testing.assert_allclose(got, (pooled / pooled.norm()).numpy(), atol=1e-5)
     # attended to: without it the states differ
@@ -140,6 +177,106 @@ def test_only_adapters_and_pooling_train_and_merging_changes_nothing(llama, tmp_
     model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
     again = SentenceTransformer(str(tmp_path / "m"), device="cpu", trust_remote_code=True)
     np.testing.assert_allclose(again.encode(TEXTS), want, atol=1e-4)
+
+
+def shaken(folder, **options):
+    """An embedder with adapters that do something."""
+    torch.manual_seed(0)
+    embedder = LLMEmbedder.from_pretrained(folder, lora={"r": 4, "lora_dropout": 0.0}, **options)
+    model = embedder.as_sentence_transformer()
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.2)
+    return model.eval()
+
+
+@pytest.mark.parametrize("pooling", ["latent", "mean"])
+def test_adapters_are_saved_merged_and_stay(llama, tmp_path, pooling):
+    from sentence_transformers import SentenceTransformer
+    from transformers import AutoModel
+
+    model = shaken(llama, pooling=pooling)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    want = model.encode(TEXTS, prompt=instruct("Find"))
+    model.save_pretrained(str(tmp_path / "m"), create_model_card=False)
+    # the folder is that of a plain model, and the trained one is as it was
+    names = set(AutoModel.from_pretrained(tmp_path / "m").state_dict())
+    assert names == set(AutoModel.from_pretrained(llama).state_dict())
+    assert all((value == before[name]).all() for name, value in model.state_dict().items())
+    assert before.keys() == model.state_dict().keys()
+    again = SentenceTransformer(str(tmp_path / "m"), device="cpu", trust_remote_code=True)
+    assert not [name for name, _ in again.named_parameters() if "lora_" in name]
+    if pooling == "mean":
+        assert "vecsmith" not in (tmp_path / "m" / "modules.json").read_text("utf-8")
+        again = LLMEmbedder(again[0], pooling=again[1]).as_sentence_transformer()
+    np.testing.assert_allclose(again.encode(TEXTS, prompt=instruct("Find")), want, atol=1e-4)
+
+
+def arguments(folder, **options):
+    from sentence_transformers import SentenceTransformerTrainingArguments
+
+    return SentenceTransformerTrainingArguments(
+        str(folder),
+        per_device_train_batch_size=2,
+        report_to="none",
+        use_cpu=True,
+        logging_strategy="no",
+        disable_tqdm=True,
+        learning_rate=1e-2,
+        lr_scheduler_type="constant",
+        **options,
+    )
+
+
+@pytest.mark.parametrize("pooling", ["latent", "mean"])
+def test_a_trainer_resumes_from_its_checkpoint(llama, tmp_path, pooling):
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer
+
+    from vecsmith.train import ContrastiveLoss
+
+    data = Dataset.from_dict({"a": [f"part {i}" for i in range(8)], "b": list("abcdefgh")})
+
+    def run(steps, resume=None):
+        model = shaken(llama, pooling=pooling)
+        args = arguments(tmp_path / "run", max_steps=steps, save_steps=2, seed=1)
+        trainer = SentenceTransformerTrainer(
+            model=model, args=args, train_dataset=data, loss=ContrastiveLoss(model)
+        )
+        trainer.train(resume_from_checkpoint=resume)
+        return dict(model.state_dict())
+
+    whole = run(4)
+    resumed = run(4, str(tmp_path / "run" / "checkpoint-2"))
+    assert whole.keys() == resumed.keys()
+    moved = shaken(llama, pooling=pooling).state_dict()
+    assert any((whole[n] != moved[n]).any() for n in whole if "lora_A" in n)
+    for name, value in whole.items():
+        np.testing.assert_allclose(resumed[name], value, atol=1e-5, err_msg=name)
+
+
+def test_small_steps_are_not_rounded_away(llama):
+    model = shaken(llama, pooling="latent", model_kwargs={"dtype": torch.bfloat16})
+    kinds = {n: p.dtype for n, p in model.named_parameters() if p.requires_grad}
+    assert set(kinds.values()) == {torch.float32}
+    assert model[0].model.layers[0].mlp.up_proj.base_layer.weight.dtype == torch.bfloat16
+    features = model.preprocess(TEXTS)
+    for autocast in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            out = model(dict(features))["sentence_embedding"]
+        model.zero_grad()
+        out[:, 0].sum().backward()
+        assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+def test_the_first_word_after_an_instruction_is_pooled(tmp_path):
+    """Its token carries the space that the instruction ends with."""
+    folder = build("llama", tmp_path, merges=[("c", "a"), ("ca", "t"), ("Ġ", "cat")])
+    model = LLMEmbedder.from_pretrained(folder, pooling="mean").as_sentence_transformer()
+    prompt = instruct("Find")
+    features = model.preprocess(["cat"], prompt=prompt)
+    tokens = model.tokenizer.convert_ids_to_tokens(features["input_ids"][0])
+    assert tokens[features["prompt_length"] :] == ["Ġcat", "<|endoftext|>"]
 
 
 def test_texts_are_no_messages(tmp_path):

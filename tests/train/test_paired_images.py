@@ -94,6 +94,9 @@ class TestLoss:
         same = groups[:, None] == groups[None, :]
         assert float(loss(v, u, groups)) == pytest.approx(naive(plain, v, u, 0.1, 0.75, same))
         assert float(loss(v, u, torch.zeros(4))) == 0.0
+        kinds = torch.stack([groups, torch.tensor([0, 1, 2, 1])], 1)
+        same[1, 3] = same[3, 1] = True
+        assert float(loss(v, u, kinds)) == pytest.approx(naive(plain, v, u, 0.1, 0.75, same))
 
     def test_half_precision_is_computed_wide(self, plain):
         v, u = plain.draw(8, 16).half(), plain.draw(8, 16, seed=1).half()
@@ -195,6 +198,21 @@ class TestData:
         data = PairedDataset(list(range(7)), ["x"] * 7)
         rows = np.concatenate([b.rows for b in data.batches(3, np.random.default_rng(0))])
         assert len(rows) == 6 == len(set(rows.tolist()))
+
+    def test_blank_sentences_are_never_drawn(self):
+        data = PairedDataset(list("ab"), [["one", " ", ""], ["\n", "two"]])
+        assert data.texts == [["one"], ["two"]]
+
+    @pytest.mark.parametrize(
+        "groups",
+        [[("p", 1), ("p", 2), ("p", 1), ("q", 1)], ["b", "c", "b", "a"], [3, "x", 3, None]],
+    )
+    def test_groups_are_anything_that_can_be_hashed(self, groups):
+        found = PairedDataset(list("abcd"), ["x"] * 4, groups=groups).groups
+        assert found.shape == (4,) and set(found.tolist()) == {0, 1, 2}
+        assert [[a == b for a in found] for b in found] == [
+            [a == b for a in groups] for b in groups
+        ]
 
     def test_bad_input(self):
         with pytest.raises(DataError, match="every picture needs its row"):
@@ -325,6 +343,26 @@ class TestPretrainer:
             assert name in moved
         assert any(n.startswith("image_encoder") for n in moved)
         assert not any("encoder.layer.0" in n for n in moved)
+
+    def test_rows_of_one_group_or_sentence_are_masked(self, bert):
+        """The loss is handed who shows the same, and who drew the same sentence."""
+        model, seen = self.build(bert, "all"), []
+
+        class Spy(BidirectionalContrastiveLoss):
+            def forward(self, image, text, groups=None):
+                seen.append(groups[:, None] == groups[None])
+                return super().forward(image, text, groups)
+
+        images, texts, _ = toy_pairs(6)
+        texts = ["one", "one", "two", "three", ["four"], "two"]
+        data = PairedDataset(images, texts, groups=range(6))
+        options = FitOptions(cpu=True)
+        model.fit(data, budget=Budget(steps=1), batch_size=6, loss=Spy(), options=options)
+        alike = seen[0].any(-1)
+        # each with itself, and two pairs of equal sentences both ways
+        assert int(alike.sum()) == 6 + 4
+        own = seen[0].all(-1)
+        assert torch.equal(own, torch.eye(6, dtype=torch.bool))
 
     def test_same_seed_same_weights(self, bert):
         models = [self.build(bert, "all") for _ in range(2)]

@@ -44,6 +44,45 @@ def test_labels_are_texts_and_all_others_are_negatives():
         assert set(wrong) == set(names.values()) - {positive}
 
 
+def test_names_of_classes_are_their_texts():
+    from datasets import ClassLabel
+
+    named = CLASSES.cast_column("label", ClassLabel(names=["zero", "one", "two"]))
+    kind = {"kind": "classification", "negatives": 2, "positives": "label"}
+    rows = by_row(to_contrastive(named, **kind))
+    assert [row[1] for row in rows] == ["zero", "one", "two"] * 4
+    assert {*rows[0][2:]} == {"one", "two"}
+    # what is given goes before them
+    rows = by_row(to_contrastive(named, label_texts={1: "uno"}, **kind))
+    assert [row[1] for row in rows[:3]] == ["zero", "uno", "two"]
+
+
+def test_a_text_is_never_its_own_positive_nor_its_negative():
+    texts = ["same", "same", "other", "alone", "both", "both", "far"]
+    labels = ["a", "a", "a", "c", "a", "b", "b"]
+    data = Dataset.from_dict({"text": texts, "label": labels})
+    alike = {
+        label: {t for t, n in zip(texts, labels, strict=True) if n == label} for label in "abc"
+    }
+    for seed in range(30):
+        for row, (query, positive, *wrong) in enumerate(
+            by_row(to_contrastive(data, kind="classification", negatives=4, seed=seed))
+        ):
+            assert positive != query and query not in wrong and positive not in wrong
+            assert any({query, positive} <= group for group in alike.values()), row
+        rows = by_row(
+            to_contrastive(data, kind="classification", negatives=2, positives="label", seed=seed)
+        )
+        assert all("a" not in row[2:] and "b" not in row[2:] for row in rows if row[0] == "both")
+
+
+def test_texts_that_are_of_every_class_are_no_negatives():
+    data = Dataset.from_dict({"text": ["x", "y", "x", "y"], "label": [0, 0, 1, 1]})
+    for positives in ("label", "example"):
+        with pytest.raises(DataError, match="nothing"):
+            to_contrastive(data, kind="classification", positives=positives)
+
+
 def test_sts_pairs_go_both_ways_with_safe_negatives():
     data = Dataset.from_dict(
         {

@@ -39,7 +39,7 @@ def nt_xent(first: "Tensor", second: "Tensor", tau: float = TAU) -> "Tensor":
     both = functional.normalize(torch.cat([first, second]).float(), dim=1)
     logits = (both @ both.T / tau).fill_diagonal_(-torch.inf)
     half = len(first)
-    target = torch.arange(2 * half).roll(half)
+    target = torch.arange(2 * half, device=both.device).roll(half)
     return functional.cross_entropy(logits, target)
 
 

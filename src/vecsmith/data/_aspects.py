@@ -87,19 +87,35 @@ class AspectDataset:
             )
         return self.matrices[aspect]
 
-    def relevant(self, aspect: str) -> NDArray[np.bool_]:
+    def labelled(self, aspect: str) -> NDArray[np.int64]:
+        """Find the documents with at least one label; of the others nothing is known.
+
+        Args:
+            aspect: Its name.
+
+        Returns:
+            Their numbers, ascending.
+        """
+        return np.flatnonzero(np.diff(self.matrix(aspect).indptr)).astype(np.int64)
+
+    def relevant(self, aspect: str) -> sparse.csr_matrix:
         """Mark pairs of documents that share a label.
 
         Args:
             aspect: Its name.
 
         Returns:
-            Shape (documents, documents), False on the diagonal.
+            Sparse, shape (documents, documents), True where they do, nothing on the diagonal. Time
+            and memory go with the pairs that share a label, not with all.
         """
         matrix = self.matrix(aspect)
-        shared = (matrix @ matrix.T).toarray() > 0
-        np.fill_diagonal(shared, False)
-        return shared
+        shared = sparse.coo_matrix(matrix @ matrix.T)
+        off = shared.row != shared.col
+        cells = shared.row[off], shared.col[off]
+        found = sparse.csr_matrix((np.ones(len(cells[0]), bool), cells), shape=shared.shape)
+        # what is drawn from it must not hang on the order in which products come
+        found.sort_indices()
+        return found
 
     def subset(self, rows: Sequence[int] | NDArray[np.int64]) -> "AspectDataset":
         """Take some documents; labels that were dropped stay dropped, no others are.
@@ -160,7 +176,8 @@ class AspectDataset:
         Raises:
             DataError: No two documents share a label.
         """
-        pairs = np.argwhere(np.triu(self.relevant(aspect)))
+        above = sparse.triu(self.relevant(aspect))
+        pairs = np.stack([above.row, above.col], axis=1).astype(np.int64)
         if not len(pairs):
             raise DataError(
                 f"no two documents share a label of {aspect!r}; give more documents, or raise "
@@ -181,14 +198,37 @@ class AspectDataset:
             seed: Seed of the draw.
 
         Returns:
-            Numbers of documents, shape (pairs, 2); fewer than `count` where there are not enough.
+            Numbers of documents, shape (pairs, 2), each pair once; fewer than `count` where there
+            are not enough. Pairs are drawn and refused, so that not all are looked at.
         """
-        matrix = self.matrix(aspect)
-        labelled = np.flatnonzero(np.asarray(matrix.sum(axis=1)).ravel())
+        labelled = self.labelled(aspect)
         rng = numpy_generator(seed, "negatives", aspect)
-        apart = ~self.relevant(aspect)[np.ix_(labelled, labelled)]
-        pairs = np.argwhere(np.triu(apart, 1))
-        return labelled[pairs[rng.permutation(len(pairs))[:count]]]
+        shared = sparse.triu(self.relevant(aspect)[np.ix_(labelled, labelled)])
+        size = len(labelled)
+        # a pair as one number; row < column
+        taken = shared.row.astype(np.int64) * size + shared.col
+        pairs = labelled[np.stack(np.divmod(_outside(taken, size, count, rng), max(size, 1)), 1)]
+        return np.asarray(pairs, np.int64)
+
+
+def _outside(
+    taken: NDArray[np.int64], size: int, count: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw distinct pairs of `size` things that are not taken, each as row * size + column."""
+    free = size * (size - 1) // 2 - len(taken)
+    count = min(count, free)
+    if 2 * count > free:
+        # most of them are wanted: there are not many more than these and the taken ones
+        row, column = np.triu_indices(size, 1)
+        return rng.permutation(np.setdiff1d(row * size + column, taken))[:count]
+    found = np.zeros(0, np.int64)
+    while len(found) < count:
+        ends = np.sort(rng.integers(size, size=(2 * count + 16, 2)), axis=1)
+        codes = ends[ends[:, 0] < ends[:, 1]] @ np.array([size, 1])
+        found = np.concatenate([found, codes[~np.isin(codes, taken)]])
+        # each stays where it came first, so that what is cut off is chance
+        found = found[np.sort(np.unique(found, return_index=True)[1])]
+    return found[:count]
 
 
 def _matrix(rows: Sequence[Sequence[str]], most: int | None) -> tuple[list[str], sparse.csr_matrix]:

@@ -1,7 +1,8 @@
 """How well spaces serve aspects: retrieval in each, and which aspect a generic space follows.
 
-Every document of a test set that has relevant others is a query; all other documents of the test
-set are candidates, those without labels too. Average precision is divided by *all* relevant ones
+Within an aspect only documents of the test set that have a label of it take part: of the others
+nothing is known, and each would count as a miss. Those that have relevant others are queries; all
+others that take part are candidates. Average precision is divided by *all* relevant ones
 (MAP@k of ten relevant ones and k = 5 is at most 0.5), as the authors do.
 """
 
@@ -29,7 +30,7 @@ class AspectScores(NamedTuple):
     Attributes:
         queries: Numbers of the documents that have relevant others, shape (queries,).
         figures: "p@10", "r@10", "map@10", "ndcg@10" (for each k), "mrr" and "prevalence" (P of a
-            random ranking) -> a number for each query.
+            random ranking of the candidates) -> a number for each query.
     """
 
     queries: NDArray[np.int64]
@@ -119,14 +120,25 @@ def evaluate_aspects(
         ks: Cut-offs.
 
     Returns:
-        Space -> aspect -> figures.
+        Space -> aspect -> figures. Queries are numbered within `data`.
+
+    Raises:
+        ConfigError: In an aspect no two documents share a label, or a k is below 1.
     """
     spaces = model if isinstance(model, Mapping) else model.encode(data.texts)
-    relevant = {aspect: data.relevant(aspect) for aspect in data.aspects}
-    return {
-        space: {aspect: aspect_scores(vectors, relevant[aspect], ks) for aspect in data.aspects}
-        for space, vectors in spaces.items()
-    }
+    found: dict[str, dict[str, AspectScores]] = {space: {} for space in spaces}
+    for aspect in data.aspects:
+        rows = data.labelled(aspect)
+        relevant = data.relevant(aspect)[np.ix_(rows, rows)].toarray()
+        if not relevant.any():
+            raise ConfigError(
+                f"no two documents share a label of {aspect!r}, so that it cannot be judged; give "
+                "more documents, or data without this aspect"
+            )
+        for space, vectors in spaces.items():
+            scores = aspect_scores(vectors[rows], relevant, ks)
+            found[space][aspect] = AspectScores(rows[scores.queries], scores.figures)
+    return found
 
 
 def aspect_bias(

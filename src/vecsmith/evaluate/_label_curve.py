@@ -176,7 +176,7 @@ def finetune(
     with evaluating(model):
         for start in range(0, len(data.test), 256):
             pixels = encoder.pixels(_pictures(data, data.test[start : start + 256]))
-            found.append(model(pixels.to(encoder.device)).argmax(1).cpu().numpy())
+            found.append(model(pixels.to(model.encoder.device)).argmax(1).cpu().numpy())
     return np.asarray(classes[np.concatenate(found)])
 
 

@@ -82,7 +82,8 @@ def to_contrastive(
         kind: "classification", "clustering" or "sts".
         negatives: Negatives a row.
         positives: "example" (a text of the same class) or "label" (the label's text).
-        label_texts: Label -> its text; by default the label as text.
+        label_texts: Label -> its text; by default its name where the column is a `ClassLabel`, or
+            else the label as text.
         seed: Seed of what is drawn.
 
     Returns:
@@ -112,11 +113,29 @@ def to_contrastive(
     if kind == "sts":
         rows = _sts_rows(columns[0], columns[1], columns[2], negatives)
     elif positives == "label":
-        rows = _label_rows(columns[0], columns[1], negatives, label_texts or {}, rng)
+        names = {**_class_names(dataset), **(label_texts or {})}
+        rows = _label_rows(columns[0], columns[1], negatives, names, rng)
     else:
         rows = _example_rows(columns[0], columns[1], negatives, rng)
-    names = ["query", "positive", *(f"negative_{i + 1}" for i in range(negatives))]
-    return Table.from_dict({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    header = ["query", "positive", *(f"negative_{i + 1}" for i in range(negatives))]
+    return Table.from_dict({name: [row[i] for row in rows] for i, name in enumerate(header)})
+
+
+def _class_names(dataset: "Dataset") -> dict[object, str]:
+    from datasets import ClassLabel
+
+    feature = dataset.features["label"]
+    return dict(enumerate(feature.names)) if isinstance(feature, ClassLabel) else {}
+
+
+def _labels_of(texts: list[str], labels: list[object]) -> dict[str, set[object]]:
+    """Collect the labels of each text: the same text can stand in several rows and classes."""
+    found: dict[str, set[object]] = defaultdict(set)
+    for text, label in zip(texts, labels, strict=True):
+        found[text].add(label)
+    if len(set(labels)) < 2:
+        raise DataError(f"classes must be two at least, for negatives; got {[*set(labels)]}")
+    return found
 
 
 def _label_rows(
@@ -127,40 +146,48 @@ def _label_rows(
     rng: np.random.Generator,
 ) -> list[list[str]]:
     names = {label: label_texts.get(label, str(label)) for label in dict.fromkeys(labels)}
-    if len(names) < 2:
-        raise DataError(f"classes must be two at least, for negatives; got {list(names)}")
-    others = {label: [names[o] for o in names if o != label] for label in names}
+    own = _labels_of(texts, labels)
     rows = []
     for text, label in zip(texts, labels, strict=True):
-        pool = others[label]
-        # few classes: labels repeat, which only weighs them
-        drawn = rng.permutation(len(pool))[np.arange(count) % len(pool)]
-        rows.append([text, names[label], *(pool[i] for i in drawn)])
+        right = {names[one] for one in own[text]}
+        pool = [name for name in dict.fromkeys(names.values()) if name not in right]
+        if pool:
+            # few classes: labels repeat, which only weighs them
+            drawn = rng.permutation(len(pool))[np.arange(count) % len(pool)]
+            rows.append([text, names[label], *(pool[i] for i in drawn)])
+    if not rows:
+        raise DataError("every text has every label, so that nothing is left as negative")
     return rows
 
 
 def _example_rows(
     texts: list[str], labels: list[object], count: int, rng: np.random.Generator
 ) -> list[list[str]]:
-    places: dict[object, list[int]] = defaultdict(list)
-    for place, label in enumerate(labels):
-        places[label].append(place)
-    if len(places) < 2:
-        raise DataError(f"classes must be two at least, for negatives; got {list(places)}")
-    every = np.arange(len(texts))
-    outside = {label: np.setdiff1d(every, found) for label, found in places.items()}
+    own = _labels_of(texts, labels)
+    alike: dict[object, list[str]] = defaultdict(list)
+    for text, kinds in own.items():
+        for label in kinds:
+            alike[label].append(text)
+    place = {label: {text: i for i, text in enumerate(members)} for label, members in alike.items()}
+    outside: dict[frozenset[object], list[str]] = {}
     rows = []
-    for place, (text, label) in enumerate(zip(texts, labels, strict=True)):
-        alike = places[label]
-        if len(alike) < 2:
+    for text, label in zip(texts, labels, strict=True):
+        members, right = alike[label], frozenset(own[text])
+        if right not in outside:
+            outside[right] = [other for other, found in own.items() if not found & right]
+        pool = outside[right]
+        if len(members) < 2 or not pool:
             continue
         # draw among the others: the last one stands in for the text itself
-        drawn = alike[int(rng.integers(len(alike) - 1))]
-        positive = texts[alike[-1] if drawn == place else drawn]
-        wrong = rng.choice(outside[label], count, replace=len(outside[label]) < count)
-        rows.append([text, positive, *(texts[i] for i in wrong)])
+        drawn = int(rng.integers(len(members) - 1))
+        positive = members[-1 if drawn == place[label][text] else drawn]
+        wrong = rng.choice(len(pool), count, replace=len(pool) < count)
+        rows.append([text, positive, *(pool[i] for i in wrong)])
     if not rows:
-        raise DataError("no class has two texts, so that no text has a positive; use 'label'")
+        raise DataError(
+            "nothing can be drawn: a text needs another text of its class, and one that shares no "
+            "class with it; give more texts, or take positives='label'"
+        )
     return rows
 
 

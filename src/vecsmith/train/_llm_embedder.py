@@ -27,6 +27,8 @@ from vecsmith.core import ConfigError, ModelError, did_you_mean, require
 from vecsmith.encode import quiet_hosts, resolve_model
 from vecsmith.encode.text import LatentAttentionPooling
 
+from ._llm_transformer import LLMTransformer, PlainTransformer, adapted_layers, merge_adapters
+
 POOLINGS = {"mean": "mean", "last": "lasttoken", "latent": ""}
 LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": "all-linear"}
 # without this a model with a chat template gets its texts as messages, behind a system prompt
@@ -59,7 +61,7 @@ def instruct(task: str) -> str:
 
 
 def set_bidirectional(model: Any, bidirectional: bool = True) -> None:
-    """Replace the causal mask by one for padding alone, or bring it back.
+    """Replace the causal mask by one for padding alone, or bring it back; windows go likewise.
 
     Args:
         model: A decoder-only model of transformers.
@@ -72,12 +74,31 @@ def set_bidirectional(model: Any, bidirectional: bool = True) -> None:
     for module in model.modules():
         if hasattr(module, "is_causal"):
             module.is_causal = not bidirectional
+    _set_window(model, bidirectional)
     if sees_ahead(model) is not bidirectional:
         raise ModelError(
             f"{type(model).__name__} ignores config.is_causal with attention "
             f"{getattr(model.config, '_attn_implementation', '?')!r}; load it with "
             "attn_implementation 'sdpa' or 'eager'"
         )
+
+
+def _set_window(model: Any, bidirectional: bool) -> None:
+    config = model.config
+    before = getattr(config, "sliding_window", None)
+    # what it was, for the way back
+    causal = model.__dict__.setdefault("_causal_window", before)
+    if causal is None:
+        return
+    window = causal
+    if bidirectional:
+        # kinds of layers stay as they are: some models give each kind its own rotary base
+        layers = getattr(config, "layer_types", None)
+        window = max(causal, config.max_position_embeddings) if layers else None
+    config.sliding_window = window
+    for module in model.modules():
+        if getattr(module, "sliding_window", None) is not None:
+            module.sliding_window = window
 
 
 def sees_ahead(model: Any) -> bool:
@@ -167,6 +188,9 @@ class LLMEmbedder:
                 else Pooling(dims, POOLINGS[pooling], include_prompt=False)
             )
         self.pooling = pooling
+        if type(transformer) is Transformer:
+            ours = type(pooling).__module__.partition(".")[0] == "vecsmith"
+            transformer.__class__ = LLMTransformer if ours else PlainTransformer
         end_texts(transformer.tokenizer)
         transformer.model.config.use_cache = False
         set_bidirectional(transformer.model, bidirectional)
@@ -242,18 +266,8 @@ class LLMEmbedder:
             weight.requires_grad_("lora_" in name)
 
     def merge_lora(self) -> None:
-        """Add the adapters to the weights, after which the saved folder needs no peft."""
-        model = self.transformer.model
-        for name, module in list(model.named_modules()):
-            if hasattr(module, "base_layer") and hasattr(module, "merge"):
-                module.merge()
-                parent, _, child = name.rpartition(".")
-                setattr(model.get_submodule(parent), child, module.base_layer)
-        for weight in model.parameters():
-            weight.requires_grad_(True)
-        # inject_adapter_in_model leaves a note that would make transformers save adapters alone
-        model.__dict__.pop("peft_config", None)
-        model._hf_peft_config_loaded = False
+        """Add the adapters to the weights for good; saving alone does not change the model."""
+        merge_adapters(self.transformer.model)
 
     def as_sentence_transformer(self, *, device: str = "cpu") -> SentenceTransformer:
         """Return the embedder as sentence-transformers knows it; both share their weights.
@@ -262,10 +276,22 @@ class LLMEmbedder:
             device: Torch device.
 
         Returns:
-            Transformer, pooling, normalisation.
+            Transformer, pooling, normalisation. With adapters, these and the pooling are float32,
+            whatever the type of the language model.
         """
         modules = [self.transformer, self.pooling, Normalize()]
-        return SentenceTransformer(modules=modules, device=device)
+        model = SentenceTransformer(modules=modules, device=device)
+        if adapted_layers(self.transformer.model):
+            # it gave all modules the type of the language model, in which small steps are lost
+            self.pooling.float()
+            _adapters_in_float32(self.transformer.model)
+        return model
+
+
+def _adapters_in_float32(model: nn.Module) -> None:
+    for name, weight in model.named_parameters():
+        if "lora_" in name:
+            weight.data = weight.data.float()
 
 
 def keep_layers(model: Any, count: int) -> None:

@@ -47,22 +47,38 @@ def on_white(picture: Any) -> Any:
         picture: A PIL picture.
 
     Returns:
-        The picture in RGB.
+        The picture in RGB; 16 bits of grey (X-rays) are scaled to 8.
+
+    Raises:
+        DataError: Its numbers have no scale (modes "I" and "F").
     """
     images = require("PIL.Image", "images")
     if picture.mode == "RGB":
         return picture
-    clear = picture.convert("RGBA")
+    clear = _eight_bits(picture).convert("RGBA")
     paper = images.new("RGBA", clear.size, (255, 255, 255, 255))
     paper.alpha_composite(clear)
     return paper.convert("RGB")
+
+
+def _eight_bits(picture: Any) -> Any:
+    """Scale deep grey to 8 bits: `convert` would make everything above 255 white."""
+    if picture.mode in ("I", "F"):
+        raise DataError(
+            f"a picture of mode {picture.mode!r} does not tell which number is white; scale it to "
+            "uint8, 0 to 255, before"
+        )
+    if not picture.mode.startswith("I;16"):
+        return picture
+    grey = np.asarray(picture).astype(np.float32) / 257.0
+    return require("PIL.Image", "images").fromarray(grey.round().astype(np.uint8))
 
 
 def _square(file: str | Path, size: int) -> NDArray[np.uint8]:
     images = require("PIL.Image", "images")
     try:
         with images.open(file) as opened:
-            picture = opened.convert("RGBA")
+            picture = _eight_bits(opened).convert("RGBA")
     except (OSError, SyntaxError) as error:
         raise DataError(
             f"{str(file)!r} should be a picture but cannot be read ({error}); leave it out"

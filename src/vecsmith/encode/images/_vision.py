@@ -109,6 +109,9 @@ class VisionEncoder(nn.Module):
         self.model = model
         self.processor = processor
         self.pool = pool
+        if pool != "pooler" and isinstance(getattr(model, "pooler", None), nn.Module):
+            # what is not read has no gradient, and training on several devices would wait for it
+            model.pooler.requires_grad_(False)
         scaled = bool(getattr(processor, "do_normalize", True))
         for name, default in (("image_mean", 0.0), ("image_std", 1.0)):
             values = getattr(processor, name, None) if scaled else None
@@ -175,27 +178,34 @@ class VisionEncoder(nn.Module):
         Args:
             name: Hub id or folder of a vision model of transformers, or of a model with a vision
                 tower (CLIP, SigLIP): its tower is taken.
-            pool: See the class; by default what was saved, or else "pooler".
+            pool: See the class; by default what was saved, or else "pooler", or "first" where the
+                files hold no weights of a pooler (classifiers, which read the first token).
 
         Returns:
             The encoder, fp32, in evaluation mode.
 
         Raises:
-            ModelError: It is not found, or is no vision model.
+            ModelError: It is not found, is no vision model, or lacks weights.
         """
         found = resolve_model(name)
         settings = found.path / SETTINGS
-        if pool is None:
-            pool = read_json(settings)["pool"] if settings.exists() else "pooler"
+        if pool is None and settings.exists():
+            pool = read_json(settings)["pool"]
         try:
             with quiet_hosts():
-                model = AutoModel.from_pretrained(found.path, dtype=torch.float32)
+                model, info = AutoModel.from_pretrained(
+                    found.path, dtype=torch.float32, output_loading_info=True
+                )
                 processor = AutoImageProcessor.from_pretrained(found.path, backend="pil")
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise ModelError(
                 f"{found.id!r} at {str(found.path)!r} does not load as a vision model ({error}); "
                 "give one that transformers loads with AutoModel and AutoImageProcessor"
             ) from error
+        missing = sorted(info["missing_keys"])
+        if hasattr(model, "vision_model"):
+            missing = [key for key in missing if key.startswith("vision_model.")]
+        pool = _trained_pool(str(name), missing, pool)
         return cls(getattr(model, "vision_model", model), processor, pool=pool).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -302,6 +312,21 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         model.train(training)
+
+
+def _trained_pool(name: str, missing: Sequence[str], pool: str | None) -> str:
+    """Choose a pool that needs no weights that the files lack; such weights would be random."""
+    poolers = [key for key in missing if "pooler" in key.split(".")]
+    if others := [key for key in missing if key not in poolers]:
+        raise ModelError(
+            f"the files of {name!r} lack weights of its vision model ({others[0]} and "
+            f"{len(others) - 1} more); give a whole checkpoint"
+        )
+    if poolers and pool == "pooler":
+        raise ModelError(
+            f"the files of {name!r} hold no weights of a pooler; give pool='first' or 'mean'"
+        )
+    return pool or ("first" if poolers else "pooler")
 
 
 def _picture(image: Any) -> Any:

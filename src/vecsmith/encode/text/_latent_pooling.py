@@ -11,7 +11,7 @@ others, 2024). Formula, with H the token states (L, D), A the trained latents (r
 Padding and the instruction do not count: they were attended to inside the model, and are left out
 of the mean. Use behind a model whose token states are trained along, or frozen with enough pairs;
 against a mean with one linear layer the gain is partly that of more weights (see the claim). Cost:
-2 L D h head_dim + 2 L r h head_dim + 24 L D^2 multiplications a text with ff_mult 4, whatever the
+2 L D h head_dim + 2 L r h head_dim + 12 L D^2 multiplications a text with ff_mult 4, whatever the
 length no square of it.
 """
 
@@ -167,7 +167,7 @@ class LatentAttentionPooling(Module):  # type: ignore[misc]
         """
         counts = mask.bool()
         row = counts.nonzero()[:, 0]
-        seen = self.attend(states[counts][None])[0].float()
+        seen = self.attend(states[counts][None].to(self.dictionary.dtype))[0].float()
         summed = seen.new_zeros(len(states), self.dims).index_add(0, row, seen)
         return (summed / counts.sum(1, keepdim=True).clamp_min(1)).to(states.dtype)
 

@@ -27,7 +27,7 @@ class PairedDataset:
     Args:
         images: One a pair, as `VisionEncoder.pixels` takes them.
         texts: For each picture one sentence, or a list of sentences of which one is drawn at random
-            each time that the pair is used.
+            each time that the pair is used; blank ones are left out.
         groups: What each picture shows (a patient, a concept, …), or None where all differ. Rows of
             one batch are drawn from different groups, and each group is drawn equally often.
         may_flip: False where flipping a picture would change its meaning; None allows it.
@@ -52,15 +52,15 @@ class PairedDataset:
         lengths |= {} if may_flip is None else {"may_flip": len(may_flip)}
         if len(set(lengths.values())) > 1 or not len(images):
             raise DataError(f"every picture needs its row in each argument; got {lengths}")
+        self.texts = [[text for text in sentences if text.strip()] for sentences in self.texts]
         for row, sentences in enumerate(self.texts):
-            if not any(sentence.strip() for sentence in sentences):
+            if not sentences:
                 raise DataError(
                     f"pair {row} has no sentence; leave it out, or give its picture some text"
                 )
         self.groups: NDArray[np.int64] | None = None
         if groups is not None:
-            _, numbers = np.unique(np.asarray(groups), return_inverse=True)
-            self.groups = numbers.astype(np.int64)
+            self.groups = _numbered(groups)
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -95,6 +95,17 @@ class PairedDataset:
                 rows = np.array([rng.choice(members[group]) for group in drawn])
             picks = [rng.integers(len(self.texts[row])) for row in rows]
             yield PairedRows(rows, np.array(picks))
+
+
+def _numbered(groups: Sequence[Any]) -> NDArray[np.int64]:
+    """Number things of any kind that can be hashed, tuples too, by their order if they have one."""
+    things = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    try:
+        kinds = sorted(set(things))
+    except TypeError:
+        kinds = list(dict.fromkeys(things))
+    number = {kind: place for place, kind in enumerate(kinds)}
+    return np.array([number[thing] for thing in things], np.int64)
 
 
 def _members(groups: NDArray[np.int64]) -> list[NDArray[np.int64]]:

@@ -12,8 +12,8 @@ Formula, with v and u the projected vectors of pictures and texts, <,> the cosin
     l_i(v->u) = -log( exp(<v_i,u_i>/tau) / sum_k exp(<v_i,u_k>/tau) ),    l_i(u->v) likewise
     L = mean_i [ lam l_i(v->u) + (1 - lam) l_i(u->v) ]                    tau = 0.1, lam = 0.75
 
-Use when pictures come with words (reports, captions, tags) and labels are few. Avoid batches in
-which many pictures share one text: each is then the others' false negative; give `groups`. Cost:
+Use when pictures come with words (reports, captions, tags) and labels are few. Avoid data in
+which many pictures share one text: each would be the others' false negative, unless `groups` tell. Cost:
 one product of B x B cosines.
 """
 
@@ -85,8 +85,9 @@ class BidirectionalContrastiveLoss(nn.Module):
         Args:
             image: Projected pictures, shape (B, dims).
             text: Projected texts, shape (B, dims).
-            groups: Number of the thing that each row shows, shape (B,); rows of one thing are not
-                each other's negatives. None takes all for different.
+            groups: Number of the thing that each row shows, shape (B,), or several such numbers
+                (thing, sentence), shape (B, kinds); rows that agree in one of them are not each
+                other's negatives. None takes all for different.
 
         Returns:
             A scalar.
@@ -106,7 +107,8 @@ class BidirectionalContrastiveLoss(nn.Module):
             all_groups = None if groups is None else all_gather(groups)
         same = None
         if groups is not None and all_groups is not None:
-            same = groups[:, None] == all_groups[None, :]
+            own, every = (x.reshape(len(x), -1) for x in (groups, all_groups))
+            same = (own[:, None] == every[None]).any(-1)
         return bidirectional_contrastive(
             image, text, self.tau, self.lam, pool=pool, offset=offset, same=same
         )

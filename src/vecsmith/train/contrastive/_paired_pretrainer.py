@@ -304,8 +304,11 @@ class _Source:
     ) -> None:
         self.pairs, self.size, self.views, self.seed = pairs, size, views, seed
         self.vision, self.tower, self.loss = model.image_encoder, model.text_tower, model.loss
+        # the same sentence beside two pictures tells nothing between them
+        every = [text for sentences in pairs.texts for text in sentences]
+        self.number = {text: place for place, text in enumerate(dict.fromkeys(every))}
         if self.tower.freeze == "all":
-            self.tower.encode([text for sentences in pairs.texts for text in sentences])
+            self.tower.encode(every)
 
     def batches(self, epoch: int) -> Iterator[dict[str, Any]]:
         """Make the batches of an epoch."""
@@ -317,8 +320,10 @@ class _Source:
                 images[rows] if isinstance(images, np.ndarray) else [images[row] for row in rows]
             )
             batch: dict[str, Any] = {"pixels": self.vision.pixels(pictures)}
+            kinds = [np.array([self.number[text] for text in texts])]
             if self.pairs.groups is not None:
-                batch["groups"] = torch.from_numpy(self.pairs.groups[rows])
+                kinds.append(self.pairs.groups[rows])
+            batch["groups"] = torch.from_numpy(np.stack(kinds, axis=1))
             if self.pairs.may_flip is not None:
                 batch["may_flip"] = torch.from_numpy(self.pairs.may_flip[rows])
             if self.tower.freeze == "all":
