@@ -216,6 +216,11 @@ class Expression:
         return self.base == "gist"
 
     @property
+    def repeats(self) -> bool:
+        """Whether equal texts may meet in a batch: no row sees the texts of others."""
+        return "own-negatives" in self.modifiers
+
+    @property
     def needs_keys(self) -> bool:
         """Whether the label column must carry keys of texts."""
         return self.needs_guide or "duplicates" in self.modifiers
