@@ -4,16 +4,21 @@ The processes that train together take consecutive batches of one set: each sets
 those of the others, so that all must have the columns of one set, and its loss.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import torch
 from sentence_transformers import SentenceTransformerTrainer
 from sentence_transformers.base.sampler import MultiDatasetDefaultBatchSampler, SetEpochMixin
+from sentence_transformers.sentence_transformer.data_collator import (
+    SentenceTransformerDataCollator,
+)
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from vecsmith.core import DataError, numpy_generator
+from vecsmith.core import DataError, hash_text, numpy_generator
 
 
 class WeightedBatchSampler(MultiDatasetDefaultBatchSampler):  # type: ignore[misc]
@@ -108,6 +113,38 @@ class ShuffledBatchSampler(SetEpochMixin, BatchSampler):  # type: ignore[misc]
         order = generator.permutation(self.rows)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             yield [int(row) for row in order[start : start + self.batch_size]]
+
+
+@dataclass
+class CuttingCollator(SentenceTransformerDataCollator):  # type: ignore[misc]
+    """The trainer's collator; texts of some data sets are cut by the collator of their loss.
+
+    What is drawn follows from the batch, so that a run that goes on draws as one that was not
+    stopped, although batches are made ahead of the step.
+
+    Attributes:
+        cuts: Data set -> a `TextCollator`; of a run on a single set there is one.
+    """
+
+    cuts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, features: list[dict[str, Any]]) -> dict[str, Any]:
+        """Make a batch."""
+        known = "dataset_name" in features[0]
+        name = features[0]["dataset_name"] if known else next(iter(self.cuts))
+        cut = self.cuts.get(name)
+        if cut is None:
+            return dict(super().__call__(features))
+        names = [key for key in features[0] if key != "dataset_name"]
+        columns = {key: [row[key] for row in features] for key in names}
+        draw = torch.Generator()
+        draw.manual_seed(int(hash_text(*(t for c in columns.values() for t in c))[:15], 16))
+        columns = {key: cut.cut(texts, generator=draw) for key, texts in columns.items()}
+        rows = [
+            {**row, **{key: columns[key][place] for key in names}}
+            for place, row in enumerate(features)
+        ]
+        return dict(super().__call__(rows))
 
 
 class SetsTrainer(SentenceTransformerTrainer):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vecsmith.core import ConfigError, DataError, last_checkpoint, require
 
-from ._batches import SetsTrainer, WeightedBatchSampler
+from ._batches import CuttingCollator, SetsTrainer, WeightedBatchSampler
 from ._config import TrainingConfig
 from ._data import all_texts, by_place
 from ._objectives import attach_labels, build_objective
@@ -76,6 +76,7 @@ def fit_model(config: TrainingConfig, parts: Parts, model: Any, out: Path) -> Fi
         loss=next(iter(losses.values())) if single else losses,
         # the watcher marks checkpoints as whole, so that it comes last
         callbacks=[*_state_callbacks(losses), doctor, watcher],
+        data_collator=_collator(losses, model),
         repeating=[name for name, _, e in every if e.repeats],
     )
     trainer.remove_callback(require("transformers", "train").PrinterCallback)
@@ -102,6 +103,18 @@ def _watcher(config: TrainingConfig, parts: Parts, model: Any, out: Path) -> Any
 
     rows = config.batch_size * process_count()
     return Watcher(model, parts.validation, out, batch_size=rows)
+
+
+def _collator(losses: dict[str, Any], model: Any) -> Any:
+    """Make a collator where a loss wants texts cut in its own way; else the trainer makes one."""
+    from vecsmith.train.masked import TextCollator
+
+    cuts = {
+        name: TextCollator(model.preprocess, model.tokenizer, random_crop=True)
+        for name, loss in losses.items()
+        if getattr(loss, "random_crop", False)
+    }
+    return CuttingCollator(model.preprocess, cuts=cuts) if cuts else None
 
 
 def _state_callbacks(losses: dict[str, Any]) -> list[Any]:
