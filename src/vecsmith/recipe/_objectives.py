@@ -73,6 +73,11 @@ def _unsupervised(kind: str) -> Callable[..., "Objective"]:
 
         width = int(model.get_embedding_dimension())
         white = kind == "whitened-cse"
+        if white and options.get("sliced"):
+            raise ConfigError(
+                "'whitened-cse' whitens whole embeddings, and a wrapper cuts them: the cut ones "
+                "would not be trained; take simcse or esimcse"
+            )
         esimcse = kind == "esimcse"
         before = ShuffledGroupWhitening(_groups(width)) if white else None
         return UnsupervisedContrastiveLoss(
@@ -309,11 +314,6 @@ def build_objective(
     wrapped = bool(expression.wrapper)
     if base.masked:
         _check_masked(expression, config)
-    if wrapped and expression.base == "whitened-cse":
-        raise ConfigError(
-            f"'whitened-cse' whitens whole embeddings, {expression.wrapper!r} cuts them, and "
-            "cut ones would not be trained; take simcse or esimcse"
-        )
     if wrapped and base.columns < 2:
         # a head is thrown away after training: sizes must be trained on the embeddings themselves
         options["sliced"] = True
