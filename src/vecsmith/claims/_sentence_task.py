@@ -3,9 +3,7 @@
 Encoder: the first two blocks of MiniLM-L6, mean pooled: at that depth never tuned for sentences,
 and anisotropic as a raw language model. Text: WordNet's definitions. Judged on definitions of the
 Human Phenotype Ontology, graded by Lin's similarity of their terms (D. Lin, 1998; information
-content from the numbers of descendants), the same number of pairs from each tenth of the scale as
-far as there are. Half of the pairs are drawn among relatives: of pairs drawn blindly hardly any
-lie in the upper tenths.
+content from the numbers of descendants), as many pairs from each tenth of the scale as there are.
 """
 
 from collections.abc import Callable
@@ -24,7 +22,7 @@ BATCH, STEPS, LENGTH = 32, 40, 20
 RATE, TEMPERATURE = 1e-4, 0.05
 LAYERS = 2
 TEXTS = 20_000
-DRAWN, EACH = 60_000, 400
+DRAWN, EACH = 120_000, 450
 
 
 @dataclass(frozen=True)
@@ -96,35 +94,6 @@ def lin_similarity(
     return float(2.0 * common / whole) if whole > 0 else 0.0
 
 
-def draw_relatives(
-    terms: NDArray[np.int64],
-    pool: NDArray[np.int64],
-    ancestors: list[frozenset[int]],
-    rng: np.random.Generator,
-) -> NDArray[np.int64]:
-    """Draw for each term one that shares an ancestor with it.
-
-    Args:
-        terms: Terms.
-        pool: Terms that may be drawn; every one of `terms` is in it.
-        ancestors: From `ancestors_of`.
-        rng: Source of the draw.
-
-    Returns:
-        For each term one below a random one of its ancestors, shape (terms,); at times itself.
-    """
-    below: dict[int, list[int]] = {}
-    for term in pool:
-        for ancestor in ancestors[term]:
-            below.setdefault(ancestor, []).append(int(term))
-    drawn = []
-    for term in terms:
-        above = sorted(ancestors[term])
-        family = below[above[rng.integers(len(above))]]
-        drawn.append(family[rng.integers(len(family))])
-    return np.array(drawn)
-
-
 @lru_cache(maxsize=1)
 def graded_pairs() -> GradedPairs:
     """Draw the pairs that all seeds are judged on."""
@@ -140,18 +109,12 @@ def graded_pairs() -> GradedPairs:
     content = -np.log(below / len(parents))
     defined = np.flatnonzero([bool(text) for text in rows["definition"]])
     rng = numpy_generator(0, "sentence-task", "pairs")
-    left, right = (rng.choice(defined, 2 * DRAWN) for _ in range(2))
-    right[DRAWN:] = draw_relatives(left[DRAWN:], defined, ancestors, rng)
+    left, right = (rng.choice(defined, DRAWN) for _ in range(2))
     gold = np.array(
         [lin_similarity(ancestors, content, a, b) for a, b in zip(left, right, strict=True)]
     )
     tenth = np.minimum((gold * 10).astype(int), 9)
-    _, first = np.unique(np.sort([left, right], axis=0), axis=1, return_index=True)
-    fine = np.isin(np.arange(len(left)), first) & (left != right)
-    # relatives and others alike
-    gold, tenth, fine, left, right = (
-        x.reshape(2, -1).T.ravel() for x in (gold, tenth, fine, left, right)
-    )
+    fine = left != right
     kept = np.concatenate([np.flatnonzero((tenth == t) & fine)[:EACH] for t in range(10)])
     used, where = np.unique([left[kept], right[kept]], return_inverse=True)
     places = where.reshape(2, -1)

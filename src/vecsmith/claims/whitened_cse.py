@@ -163,7 +163,7 @@ CLAIM = Claim(
         "figure": "Spearman, mean of seven STS sets, BERT-base, from raw sentences: 78.78",
         "baseline": "SimCSE (two views) 76.25; here SimCSE with three views",
     },
-    data="trained on WordNet definitions; judged on 4,000 pairs of definitions of the Human "
+    data="trained on WordNet definitions; judged on some 3,000 pairs of definitions of the Human "
     "Phenotype Ontology graded by Lin's similarity; encoder: first two blocks of MiniLM-L6",
     metric="Spearman",
     baseline="SimCSE, three views",
