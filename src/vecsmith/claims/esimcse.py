@@ -81,7 +81,7 @@ def bias_and_margin(encoder: Any) -> tuple[float, float]:
     from vecsmith.evaluate import length_bias
 
     texts = training_texts()[-BIAS_TEXTS:]
-    whole = np.array([len(ids) for ids in encoder.tokenizer(texts)["input_ids"]])
+    whole = np.array([len(ids) for ids in encoder.tokenizer(texts, verbose=False)["input_ids"]])
     # what the encoder reads of a text, not what there is of it
     lengths = np.minimum(whole, LENGTH)
     # the clause must not be cut off again
