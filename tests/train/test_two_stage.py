@@ -105,7 +105,7 @@ def test_sts_pairs_go_both_ways_with_safe_negatives():
 
 
 def test_negatives_of_sts_by_hand():
-    """The best that BM25 finds is left out, and so is what was scored 2.5 or more with the query."""
+    """The best that BM25 finds is left out, and so is what was scored 2.5 with the query."""
     query, near = "red valve opens", "a scarlet tap"
     best, second, third = "red valve opens now", "red valve here today", "red thing over there"
     fair, low, none = "red valve opens slowly here", "blue valve", "nothing at all"

@@ -210,8 +210,8 @@ class AspectEncoder:
         options = FitOptions(
             lr=run["lr"] or 1e-3, seed=run["seed"], cpu=True, description=f"aspect {aspect}"
         )
-        # in steps: of a function's epochs `fit` knows no parts, and its rate would stand still, at 0
-        # in the first of them
+        # in steps: of a function's epochs `fit` knows no parts, and its rate would stand still
+        # within each, at 0 in the first
         budget = Budget(steps=max(1, round(run["epochs"] * (len(pairs) // size))))
         fit(self.heads[aspect], step, batches, budget=budget, options=options)
 
