@@ -53,6 +53,8 @@ bench: install
 	$(BIN)/python benchmarks/main_job.py manual handbook stdlib
 	$(BIN)/python benchmarks/serve.py
 	$(BIN)/python benchmarks/serve_soak.py
+	$(BIN)/python benchmarks/train.py
+	$(BIN)/python benchmarks/elastic.py
 	VECSMITH_CASES=200 $(BIN)/python -m pytest tests/serve/test_contract.py
 
 docs: install

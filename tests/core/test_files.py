@@ -20,6 +20,7 @@ from vecsmith.core import (
     atomic_path,
     cache_dir,
     hash_text,
+    last_checkpoint,
     read_json,
     replace_dir,
     sha256_file,
@@ -389,3 +390,14 @@ def test_cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cache_dir() == tmp_path / "home" / ".cache" / "vecsmith"
+
+
+def test_the_last_whole_checkpoint(tmp_path):
+    assert last_checkpoint(tmp_path / "none") is None
+    for step in (8, 16, 100):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for step in (8, 16):
+        (tmp_path / f"checkpoint-{step}" / "whole").touch()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-16")
+    # the one that was cut off is gone
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-16", "checkpoint-8"]

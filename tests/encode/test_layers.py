@@ -6,7 +6,14 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from vecsmith.core import ConfigError, ModelError
-from vecsmith.encode import cut, elastic_view, encode_at, layer_embeddings
+from vecsmith.encode import (
+    MoEExtension,
+    cut,
+    elastic_view,
+    encode_at,
+    layer_embeddings,
+    load_with_experts,
+)
 from vecsmith.encode.text._layers import LAYOUTS, backbone_of
 
 TEXTS = ["open the valve", "how to read a red sensor cable", "pump", "close door and write file"]
@@ -137,8 +144,21 @@ def test_wrong_layers_are_named(layered_model, layers) -> None:
 
 
 def test_wrong_dims_are_named(layered_model) -> None:
-    with pytest.raises(ConfigError, match="from 1 to 32"):
-        cut(layered_model(), 2, dim=33)
+    for dim in (0, 33):
+        with pytest.raises(ConfigError, match="from 1 to 32"):
+            cut(layered_model(), 2, dim=dim)
+
+
+def test_cut_of_a_model_with_experts_saves_and_loads(layered_model, tmp_path) -> None:
+    model = MoEExtension(["heart", "lung"]).apply(layered_model())
+    smaller = cut(model, 2, dim=8)
+    smaller.save_pretrained(str(tmp_path))
+    again = load_with_experts(tmp_path, device="cpu")
+    texts = ["open the valve", "red cable"]
+    for name in ("heart", "lung"):
+        want = smaller.encode(texts, prompt_name=name)
+        np.testing.assert_allclose(again.encode(texts, prompt_name=name), want, atol=1e-6)
+    assert model[0].moe["blocks"] == [1, 2, 3, 4]
 
 
 def test_unknown_backbones_are_named(layered_model) -> None:

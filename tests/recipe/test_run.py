@@ -1,6 +1,5 @@
 """Training runs from settings to a saved model, on a tiny encoder."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,45 +13,6 @@ from safetensors.torch import load_file
 
 from vecsmith.core import ConfigError, DataError, read_json
 from vecsmith.recipe import TrainingConfig, WeightedBatchSampler, config_from, train
-from vecsmith.recipe._run import merged_state
-
-PARTS = "valve pump filter sensor cable panel motor switch boiler paint".split()
-PLACES = "red blue green open close read write file door run".split()
-
-
-@pytest.fixture(scope="session")
-def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    rows = [
-        {"q": f"{a} {b}", "p": f"{b} document {a}", "n": f"{a} query {c}"}
-        for i, a in enumerate(PARTS)
-        for b, c in zip(PLACES, PLACES[i:] + PLACES[:i], strict=True)
-    ]
-    for name, keys in (("pairs", "qp"), ("triplets", "qpn"), ("texts", "q")):
-        lines = "".join(json.dumps({k: r[k] for k in keys}) + "\n" for r in rows)
-        (folder / f"{name}.jsonl").write_text(lines)
-    queries = [{"query": r["q"], "document": r["p"]} for r in rows[::7]]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(q) + "\n" for q in queries))
-    return folder
-
-
-@pytest.fixture
-def settings(data, tiny_model, tmp_path):
-    def make(**changed):
-        values = {
-            "data": str(data / "pairs.jsonl"),
-            "model": str(tiny_model),
-            "out": str(tmp_path / "run"),
-            "steps": 6,
-            "batch_size": 8,
-            "checks": 3,
-            "learning_rate": 5e-3,
-            "objective": "contrastive",
-            **changed,
-        }
-        return config_from(values)
-
-    return make
 
 
 def weights(folder):
@@ -146,7 +106,8 @@ def test_killed_and_started_again(settings, tmp_path):
         "starbucks",
         "simcse",
         "esimcse",
-        "whitened-cse+matryoshka",
+        "whitened-cse",
+        "esimcse+matryoshka",
     ],
 )
 @pytest.mark.parametrize("mini", [None, 16])
@@ -167,6 +128,7 @@ def test_sizes_that_the_model_does_not_have(settings, tmp_path):
             ({"objective": "starbucks", "menu": "1x8,3x32"}, "whole model"),
             ({"objective": "starbucks", "menu": "1-8"}, "LAYERSxDIMS"),
             ({"objective": "simcse+peg"}, "leave it out"),
+            ({"objective": "whitened-cse+matryoshka"}, "simcse or esimcse"),
         ]
     ):
         with pytest.raises(ConfigError, match=words):
@@ -199,6 +161,34 @@ def test_weights_decide_how_often_a_set_comes():
     assert list(sampler) != batches
 
 
+def test_processes_get_batches_of_one_set():
+    from torch.utils.data import BatchSampler, ConcatDataset, SequentialSampler
+
+    sets = [list(range(44)), list(range(80))]
+    samplers = [BatchSampler(SequentialSampler(s), 4, drop_last=True) for s in sets]
+    weights = [4.0, 1.0]
+    sampler = WeightedBatchSampler(ConcatDataset(sets), samplers, weights=weights, processes=2)
+    batches = list(sampler)
+    assert len(batches) == len(sampler) == 30  # of 31, which is odd
+    first = [max(batch) < 44 for batch in batches]
+    assert first[::2] == first[1::2] and len(set(first)) == 2
+    assert all(one != two for one, two in zip(batches[::2], batches[1::2], strict=True))
+
+
+def test_a_set_of_which_no_batch_can_be_made_is_told():
+    from torch.utils.data import BatchSampler, ConcatDataset, SequentialSampler
+
+    class Empty(BatchSampler):
+        def __len__(self):  # what it promises, before it looks at the texts
+            return 9
+
+    sets = [list(range(40)), list(range(36))]
+    samplers = [BatchSampler(SequentialSampler(sets[0]), 4, True), Empty(range(0), 4, True)]
+    sampler = WeightedBatchSampler(ConcatDataset(sets), samplers, weights=[1.0, 1.0])
+    with pytest.raises(DataError, match="own-negatives"):
+        list(sampler)
+
+
 def test_low_rank_adapters_are_merged(settings, tiny_model):
     report = train(settings(lora=2))
     found, base = weights(report.model), weights(tiny_model)
@@ -210,6 +200,8 @@ def test_low_rank_adapters_are_merged(settings, tiny_model):
 def test_merged_adapters_compute_the_same(tiny_model):
     from peft import LoraConfig
     from sentence_transformers import SentenceTransformer
+
+    from vecsmith.encode import merged_state
 
     model = SentenceTransformer(str(tiny_model), device="cpu")
     model.add_adapter(LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False))

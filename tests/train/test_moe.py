@@ -8,7 +8,15 @@ import torch
 
 from vecsmith.core import ConfigError, DataError
 from vecsmith.encode import MoEExtension, with_domain
-from vecsmith.train import ContrastiveLoss, MoEContrastiveLoss
+from vecsmith.train import (
+    ContrastiveLoss,
+    MatryoshkaLoss,
+    MoEContrastiveLoss,
+    MomentumQueue,
+    ProjectionHead,
+    TwoDMatryoshkaLoss,
+    UnsupervisedContrastiveLoss,
+)
 from vecsmith.train.contrastive import (
     agreement_rows,
     balance_loss,
@@ -81,8 +89,9 @@ def features(model):
     return [model.preprocess(marked(texts)) for texts in (LEFT, RIGHT)]
 
 
-def routed_model(layered_model, routing="token_topk", **options):
-    model = MoEExtension(NAMES, routing=routing, where=[1, 3], k=1).apply(layered_model(**options))
+def routed_model(layered_model, routing="token_topk", *, k=1, **options):
+    dense = layered_model(**options)
+    model = MoEExtension(NAMES, routing=routing, where=[1, 3], k=k).apply(dense)
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
         if "router" in name:
@@ -94,7 +103,7 @@ def routed_model(layered_model, routing="token_topk", **options):
 @pytest.mark.parametrize("kind", ["ce", "balance", "mi"])
 def test_router_losses_train_the_router(layered_model, routing, kind) -> None:
     model = routed_model(layered_model, routing)
-    plain = MoEContrastiveLoss(model, base=ContrastiveLoss(model))
+    plain = ContrastiveLoss(model)
     loss = MoEContrastiveLoss(
         model, base=ContrastiveLoss(model), router_loss=kind, router_weight=0.5
     ).eval()
@@ -135,7 +144,8 @@ def test_running_counts_move_in_training_alone(layered_model) -> None:
 @pytest.mark.parametrize("base", ["mnr", "mnr_plus", "cosine"])
 @pytest.mark.parametrize("router_loss", ["none", "ce", "balance", "mi"])
 def test_gradient_caching_changes_nothing(layered_model, base, router_loss) -> None:
-    model = routed_model(layered_model, initializer_range=0.1)
+    k = 2 if router_loss == "none" else 1
+    model = routed_model(layered_model, k=k, initializer_range=0.1)
     found = []
     for rows in (None, 3):
         inner = ContrastiveLoss(model) if base == "cosine" else base
@@ -150,6 +160,24 @@ def test_gradient_caching_changes_nothing(layered_model, base, router_loss) -> N
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
     for name, gradient in found[0][1].items():
         torch.testing.assert_close(found[1][1][name], gradient, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("router_loss", ["none", "ce"])
+def test_a_base_with_head_and_queue_keeps_both(layered_model, router_loss) -> None:
+    model = routed_model(layered_model, k=2, initializer_range=0.1).train()
+    torch.manual_seed(2)
+    base = UnsupervisedContrastiveLoss(
+        model, head=ProjectionHead(32), queue=MomentumQueue(model, 6)
+    )
+    texts = model.preprocess(marked(LEFT))
+    with torch.no_grad():
+        alone = base.eval()([dict(texts)])
+    loss = MoEContrastiveLoss(model, base=base, router_loss=router_loss, router_weight=0.0).train()
+    value = loss([dict(texts)])
+    assert float(value.detach()) == pytest.approx(float(alone), rel=1e-4)
+    value.backward()
+    assert base.head.linear.weight.grad.abs().sum() > 0
+    assert base.queue.vectors.shape == (4, 32)
 
 
 def test_enforced_experts_learn_two_notions_of_the_same_texts(layered_model) -> None:
@@ -181,6 +209,12 @@ def test_wrong_use_is_named(layered_model) -> None:
             MoEContrastiveLoss(model, **options)
     with pytest.raises(ConfigError, match="this model has none"):
         MoEContrastiveLoss(layered_model(), router_loss="ce")
+    with pytest.raises(ConfigError, match="no gradient"):
+        MoEContrastiveLoss(model)
+    with pytest.raises(ConfigError, match="in its own way"):
+        MoEContrastiveLoss(model, base=TwoDMatryoshkaLoss(ContrastiveLoss(model)), router_loss="ce")
     loss = MoEContrastiveLoss(model, router_loss="ce")
+    with pytest.raises(ConfigError, match="router_loss='none'"):
+        MatryoshkaLoss(loss, [8, 32])
     with pytest.raises(DataError, match="domain of every row"):
         loss([model.preprocess(texts) for texts in (LEFT, RIGHT)])

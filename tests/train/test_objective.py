@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vecsmith.core import ConfigError, DataError
+from vecsmith.core import ConfigError, DataError, ModelError
 from vecsmith.train import ContrastiveLoss, Objective, ProgressiveWeights
 from vecsmith.train.contrastive import gathered_batch
 
@@ -269,3 +269,28 @@ def test_two_processes_with_and_without_caching(tmp_path, plain):
         assert found[f"loss-{mini}"].item() == pytest.approx(value.item(), rel=1e-6)
         torch.testing.assert_close(found[f"grad-{mini}"], weight.grad, rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(found[f"head-{mini}"], head.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_the_state_of_each_loss_is_kept_apart_and_must_be_there(tiny_model, tmp_path):
+    from types import SimpleNamespace
+
+    args = SimpleNamespace(output_dir=str(tmp_path))
+    state = SimpleNamespace(global_step=3, max_steps=6, is_world_process_zero=True)
+    model = tiny_model(0, tmp_path)
+    losses = {name: Views(model) for name in ("", "one", "two")}
+    for place, (name, loss) in enumerate(losses.items()):
+        torch.nn.init.constant_(loss.mix.weight, place)
+        (tmp_path / "checkpoint-3").mkdir(exist_ok=True)
+        loss.progress_callback(name).on_save(args, state, None)
+    names = sorted(path.name for path in (tmp_path / "checkpoint-3").iterdir())
+    assert names == [f"objective{end}.safetensors" for end in ("-one", "-two", "")]
+    again = Views(model)
+    again.progress_callback("one").on_train_begin(args, state, None)
+    assert (again.mix.weight == 1).all()
+    with pytest.raises(ModelError, match=r"objective-three\.safetensors.*is missing"):
+        again.progress_callback("three").on_train_begin(args, state, None)
+    again.more = torch.nn.Linear(2, 2)
+    with pytest.raises(ModelError, match=r"lacks more\.bias"):
+        again.progress_callback("one").on_train_begin(args, state, None)
+    # a loss without anything of its own asks for nothing
+    ContrastiveLoss(model).progress_callback("three").on_train_begin(args, state, None)

@@ -7,7 +7,6 @@ best weights win.
 """
 
 import logging
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vecsmith.core import (
+    last_checkpoint,
     read_json,
     require,
     seed_everything,
@@ -224,25 +224,6 @@ def add_lora(model: "SentenceTransformer") -> None:
     model.add_adapter(config)
 
 
-def plain_state(model: "SentenceTransformer") -> dict[str, Any]:
-    """Return the weights with low-rank adapters added into the matrices that they adapt.
-
-    Args:
-        model: With or without adapters.
-
-    Returns:
-        A state dict with the keys of the model without adapters.
-    """
-    for module in model.modules():
-        if hasattr(module, "lora_A") and hasattr(module, "merge") and not module.merged:
-            module.merge()
-    return {
-        name.replace(".base_layer", ""): value
-        for name, value in model.state_dict().items()
-        if ".lora_" not in name
-    }
-
-
 def _step_seconds(settings: BuildSettings, pairs: Sequence[Pair]) -> float:
     """Time a few steps on a copy of the model that is then thrown away."""
     import torch
@@ -359,7 +340,7 @@ def train_model(
     trainer.remove_callback(transformers.PrinterCallback)
     trainer.remove_callback(transformers.integrations.TensorBoardCallback)
     with quiet_hosts():
-        trainer.train(resume_from_checkpoint=_last_checkpoint(folder / "checkpoints"))
+        trainer.train(resume_from_checkpoint=last_checkpoint(folder / "checkpoints"))
         _finish(settings, model, folder)
     log = read_json(folder / "log.json")
     return {
@@ -375,25 +356,15 @@ def train_model(
 def _finish(settings: BuildSettings, model: Any, folder: Path) -> None:
     from safetensors.torch import load_file
 
-    from vecsmith.encode import load_sentence_transformer
+    from vecsmith.encode import load_sentence_transformer, merged_state
 
     best = folder / "best.safetensors"
     if best.exists():
         model.load_state_dict(load_file(str(best)))
-        state = plain_state(model)
+        state = merged_state(model)
     else:
         state = None
     plain = load_sentence_transformer(settings.model)
     if state is not None:
         plain.load_state_dict(state)
     plain.save_pretrained(str(folder / "tuned"), create_model_card=False)
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    whole = [path.parent for path in folder.glob("checkpoint-*/whole")]
-    for path in folder.glob("checkpoint-*"):
-        if path not in whole:
-            # Cut off while it was written; the trainer must not find it.
-            shutil.rmtree(path)
-    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    return None if last is None else str(last)

@@ -98,7 +98,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from vecsmith.recipe import config_from, objective_help, train
+    from vecsmith.recipe import config_from, is_main_process, objective_help, train
 
     if options.list_objectives:
         print(objective_help())
@@ -112,6 +112,8 @@ def _train(options: argparse.Namespace) -> None:
         print(report_text(findings), file=sys.stderr)
 
     report = train(config, examined=examined)
+    if not is_main_process():
+        return
     if options.json:
         print(json.dumps(report.as_dict(), indent=2, ensure_ascii=False))
         return

@@ -10,6 +10,7 @@ from ._files import atomic_path as atomic_path
 from ._files import cache_dir as cache_dir
 from ._files import hash_text as hash_text
 from ._files import is_disk_error as is_disk_error
+from ._files import last_checkpoint as last_checkpoint
 from ._files import read_json as read_json
 from ._files import recover_dir as recover_dir
 from ._files import replace_dir as replace_dir
@@ -55,6 +56,7 @@ __all__ = [
     "hardware",
     "hash_text",
     "is_disk_error",
+    "last_checkpoint",
     "mean_interval",
     "numpy_generator",
     "paired_interval",

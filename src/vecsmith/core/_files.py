@@ -244,6 +244,24 @@ def sha256_file(path: str | Path) -> str:
     return state.hexdigest()
 
 
+def last_checkpoint(folder: str | Path) -> str | None:
+    """Find the last checkpoint of a trainer that was written whole, and delete those that were not.
+
+    Args:
+        folder: Holds folders ``checkpoint-STEP``; a whole one has an empty file ``whole`` in it.
+
+    Returns:
+        The checkpoint's folder, or None.
+    """
+    whole = [path.parent for path in Path(folder).glob("checkpoint-*/whole")]
+    for path in Path(folder).glob("checkpoint-*"):
+        if path not in whole:
+            # Cut off while it was written; the trainer must not find it.
+            shutil.rmtree(path)
+    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return None if last is None else str(last)
+
+
 def write_checksums(folder: Path, names: Iterable[str]) -> None:
     """Write ``checksums.json``: size and SHA-256 of files in a folder.
 

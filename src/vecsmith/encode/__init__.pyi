@@ -19,6 +19,7 @@ from .text import layer_embeddings as layer_embeddings
 from .text import load_encoder as load_encoder
 from .text import load_sentence_transformer as load_sentence_transformer
 from .text import load_with_experts as load_with_experts
+from .text import merged_state as merged_state
 from .text import padded_length as padded_length
 from .text import quiet_hosts as quiet_hosts
 from .text import resolve_model as resolve_model
@@ -49,6 +50,7 @@ __all__ = [
     "load_encoder",
     "load_sentence_transformer",
     "load_with_experts",
+    "merged_state",
     "padded_length",
     "quiet_hosts",
     "resolve_model",

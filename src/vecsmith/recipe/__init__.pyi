@@ -8,6 +8,7 @@ from ._config import write_config as write_config
 from ._evaluations import evaluation as evaluation
 from ._objectives import objective_help as objective_help
 from ._objectives import parse_objective as parse_objective
+from ._processes import is_main_process as is_main_process
 from ._run import TrainingReport as TrainingReport
 from ._run import train as train
 
@@ -18,6 +19,7 @@ __all__ = [
     "WeightedBatchSampler",
     "config_from",
     "evaluation",
+    "is_main_process",
     "kind_of",
     "objective_help",
     "parse_objective",

@@ -97,13 +97,16 @@ def _line(text: object) -> str:
 
 
 def _data(data: Sequence[Mapping[str, Any]]) -> str:
-    rows = ["| data | rows | columns | weight | left out | hash |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| data | rows | trained on | columns | weight | left out | hash |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for part in data:
         out = f"{part['left_out_empty']} empty, {part['left_out_equal']} equal"
         columns = ", ".join(_line(name) for name in part["columns"])
         rows.append(
-            f"| {_line(part['path'])} | {part['rows']:,} | {columns} | {part['weight']:g} | {out} "
-            f"| `{part['hash'][:16]}` |"
+            f"| {_line(part['path'])} | {part['rows']:,} | {part['trained_on']:,} | {columns} "
+            f"| {part['weight']:g} | {out} | `{part['hash'][:16]}` |"
         )
     return "\n".join(rows)
 

@@ -5,7 +5,7 @@ text, or with an anchor that is its own positive, would teach nothing or harm: i
 counted. Nothing is left out silently: the counts stand in the run's report.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +92,7 @@ def load_source(source: DataSource, *, columns_needed: int = 2) -> Loaded:
     rows = rows.select_columns(names)
     for name in names:
         _check_texts(rows, name, source.path)
+    rows = rows.cast(_texts(names))
     whole = len(rows)
     rows = rows.filter(lambda row: all(row[n] and row[n].strip() for n in names))
     empty = whole - len(rows)
@@ -106,6 +107,12 @@ def load_source(source: DataSource, *, columns_needed: int = 2) -> Loaded:
     path = Path(source.path)
     content = sha256_file(path) if path.is_file() else hash_text(*map(str, rows.to_dict().values()))
     return Loaded(source, rows, content, empty, equal)
+
+
+def _texts(names: Sequence[str]) -> Any:
+    # Parquet says large_string where JSONL says string, and sets of both cannot be put together
+    datasets = require("datasets", "train")
+    return datasets.Features({name: datasets.Value("string") for name in names})
 
 
 def _read(source: DataSource) -> "Dataset":
@@ -152,34 +159,84 @@ def _check_texts(rows: "Dataset", name: str, path: str) -> None:
         )
 
 
-def hold_out(loaded: Loaded, most: int, seed: int) -> tuple["Dataset", "Dataset"]:
-    """Take validation rows from a data set: rows whose anchor and positive no other row has.
+def by_place(rows: "Dataset") -> "Dataset":
+    """Call columns by their place: anchor, positive, negative_1 and so on.
+
+    A trainer would take a column called "label" or "score" for labels.
 
     Args:
-        loaded: The data.
-        most: How many at most; never more than a tenth.
+        rows: Columns of texts, whatever they are called.
+
+    Returns:
+        The same columns.
+    """
+    count = len(rows.column_names)
+    names = ["anchor", "positive", *(f"negative_{place}" for place in range(1, count - 1))]
+    return rows.rename_columns(dict(zip(rows.column_names, names, strict=False)))
+
+
+def answers(rows: "Dataset") -> set[str]:
+    """List the texts of validation rows that training must not see: anchors and positives.
+
+    Args:
+        rows: Columns of texts.
+
+    Returns:
+        Distinct texts, without space around them.
+    """
+    return {text.strip() for name in rows.column_names[:2] for text in rows[name]}
+
+
+def without_shared(rows: "Dataset", texts: Collection[str]) -> "Dataset":
+    """Leave out rows that have one of some texts in any column.
+
+    Args:
+        rows: Columns of texts.
+        texts: From `answers`.
+
+    Returns:
+        The other rows, in their order.
+    """
+    columns = [rows[name] for name in rows.column_names]
+    shared = [any(text.strip() in texts for text in row) for row in zip(*columns, strict=True)]
+    return rows.select([place for place, found in enumerate(shared) if not found])
+
+
+def hold_out(
+    loaded: Sequence[Loaded], most: int, seed: int
+) -> tuple[list["Dataset"], list["Dataset"]]:
+    """Take validation rows from data sets; no row left for training shares a text with them.
+
+    Rows are drawn from each set. A text of theirs would give the answer away in any set and in any
+    column, so that training rows that have one are left out. Where that costs a set more than
+    half of its rows (labels, of which there are few), nothing is held out of the set drawn from.
+
+    Args:
+        loaded: The data sets.
+        most: How many rows at most, over all sets; never more than a tenth of a set.
         seed: Seed of the draw.
 
     Returns:
-        Training rows and validation rows.
+        Training rows and validation rows of each set.
     """
-    rows = loaded.rows
-    count = min(most, len(rows) // 10)
-    if count < 1 or len(rows.column_names) < 2:
-        return rows, rows.select([])
-    order = numpy_generator(seed, "hold out").permutation(len(rows))
-    held = {int(row) for row in order[:count]}
-    columns = [list(rows[name]) for name in rows.column_names[:2]]
-    texts = {text for row in held for text in (columns[0][row], columns[1][row])}
-    # a training row that shares a text with a held-out one would give its answer away
-    kept = [
-        row
-        for row in range(len(rows))
-        if row not in held and columns[0][row] not in texts and columns[1][row] not in texts
-    ]
-    if len(kept) < max(2, len(rows) // 2):
-        return rows, rows.select([])
-    return rows.select(kept), rows.select(sorted(held))
+    train = [part.rows for part in loaded]
+    held = [part.rows.select([]) for part in loaded]
+    texts: set[str] = set()
+    for place, part in enumerate(loaded):
+        rows = part.rows
+        count = min(most // len(loaded), len(rows) // 10)
+        if count < 1 or len(rows.column_names) < 2:
+            continue
+        order = numpy_generator(seed, "hold out").permutation(len(rows))
+        drawn = rows.select(sorted(int(row) for row in order[:count]))
+        wanted = texts | answers(drawn)
+        left = [without_shared(other.rows, wanted) for other in loaded]
+        if all(
+            len(kept) >= max(2, len(other.rows) // 2)
+            for kept, other in zip(left, loaded, strict=True)
+        ):
+            train, texts, held[place] = left, wanted, drawn
+    return train, held
 
 
 def all_texts(rows: "Dataset") -> Sequence[str]:

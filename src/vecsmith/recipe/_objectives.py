@@ -26,11 +26,13 @@ class Base:
         columns: Text columns it needs.
         make: Model, guide, config and options of modifiers -> loss.
         does: What it does, for the help.
+        masked: Whether it is masked pre-training, which looks at each text by itself.
     """
 
     columns: int
-    make: Callable[[Any, Any, TrainingConfig, dict[str, Any]], "Objective"]
+    make: Callable[[Any, Any, TrainingConfig, dict[str, Any]], Any]
     does: str
+    masked: bool = False
 
 
 def _contrastive(model: Any, guide: Any, config: TrainingConfig, options: Any) -> "Objective":
@@ -71,12 +73,17 @@ def _unsupervised(kind: str) -> Callable[..., "Objective"]:
 
         width = int(model.get_embedding_dimension())
         white = kind == "whitened-cse"
+        if white and options.get("sliced"):
+            raise ConfigError(
+                "'whitened-cse' whitens whole embeddings, and a wrapper cuts them: the cut ones "
+                "would not be trained; take simcse or esimcse"
+            )
         esimcse = kind == "esimcse"
         before = ShuffledGroupWhitening(_groups(width)) if white else None
         return UnsupervisedContrastiveLoss(
             model,
             views=[None, SubwordRepetition(model.tokenizer)] if esimcse else 3 if white else 2,
-            head=ProjectionHead(width, before=before),
+            head=None if options.get("sliced") else ProjectionHead(width, before=before),
             queue=MomentumQueue(model, round(2.5 * config.batch_size)) if esimcse else None,
             temperature=config.temperature,
             cached_mini_batch=config.mini_batch,
@@ -91,6 +98,21 @@ def _groups(width: int) -> int:
     return width // sizes[0] if sizes else width
 
 
+def _dupmae(model: Any, guide: Any, config: TrainingConfig, options: Any) -> Any:
+    from vecsmith.train import DupMAE
+
+    pools = {getattr(module, "pooling_mode", None) for module in model}
+    # what is trained is the vector that the model will give
+    return DupMAE(model, bottleneck="cls" if "cls" in pools else "sentence", seed=config.seed)
+
+
+def _smae(model: Any, guide: Any, config: TrainingConfig, options: Any) -> Any:
+    from vecsmith.train import SMAE, Menu
+
+    menu = [_size(text) for text in config.menu]
+    return SMAE(model, menu or [(s.layers, s.dim) for s in Menu.halving(model)], seed=config.seed)
+
+
 BASES: dict[str, Base] = {
     "contrastive": Base(2, _contrastive, "pairs against the other rows of the batch"),
     "gte": Base(2, _gte, "pairs against the other rows, on both sides of the pair"),
@@ -102,6 +124,10 @@ BASES: dict[str, Base] = {
     "whitened-cse": Base(
         1, _unsupervised("whitened-cse"), "as simcse; three views, whitened in shuffled groups"
     ),
+    "dupmae": Base(
+        1, _dupmae, "masked pre-training on raw texts: rebuild text and its words", True
+    ),
+    "smae": Base(1, _smae, "masked pre-training on raw texts for a menu of sizes", True),
 }
 
 
@@ -216,6 +242,11 @@ class Expression:
         return self.base == "gist"
 
     @property
+    def repeats(self) -> bool:
+        """Whether equal texts may meet in a batch: no row sees the texts of others."""
+        return "own-negatives" in self.modifiers
+
+    @property
     def needs_keys(self) -> bool:
         """Whether the label column must carry keys of texts."""
         return self.needs_guide or "duplicates" in self.modifiers
@@ -281,10 +312,30 @@ def build_objective(
             "is none: leave it out"
         )
     wrapped = bool(expression.wrapper)
-    if base.columns >= 2 and not wrapped:
+    if base.masked:
+        _check_masked(expression, config)
+    if wrapped and base.columns < 2:
+        # a head is thrown away after training: sizes must be trained on the embeddings themselves
+        options["sliced"] = True
+    elif base.columns >= 2 and not wrapped:
         options["cached_mini_batch"] = config.mini_batch
     loss = base.make(model, guide, config, options)
     return WRAPPERS[expression.wrapper].wrap(model, loss, config) if wrapped else loss
+
+
+def _check_masked(expression: Expression, config: TrainingConfig) -> None:
+    refused = {
+        f"+ {expression.wrapper} (it wraps losses of embeddings; smae takes a menu of sizes)": (
+            expression.wrapper
+        ),
+        "mini_batch (texts are looked at one by one: lower batch_size)": config.mini_batch,
+        "lora (all weights are trained)": config.lora,
+    }
+    for words, given in refused.items():
+        if given:
+            raise ConfigError(
+                f"{expression.base!r} is masked pre-training and goes without {words}; leave it out"
+            )
 
 
 def attach_labels(expression: Expression, rows: "Dataset", guide: Any, student: Any) -> "Dataset":

@@ -5,7 +5,6 @@ the weights of one that was not. What is saved loads in plain sentence-transform
 """
 
 import logging
-import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,21 +24,18 @@ from vecsmith.core import (
 from vecsmith.data import Overlap, find_overlaps
 from vecsmith.evaluate import Score, score_model
 
-from ._batches import WeightedBatchSampler
 from ._card import training_card
-from ._config import DataSource, TrainingConfig, write_config
-from ._data import Loaded, all_texts, hold_out, load_source
+from ._config import TrainingConfig, write_config
+from ._data import all_texts
 from ._evaluations import evaluation
-from ._objectives import Expression, attach_labels, build_objective, parse_objective
+from ._fit import Fitted, fit_model
+from ._parts import Parts, check_sizes, read_parts
+from ._processes import is_main_process, on_main, process_count
 
 if TYPE_CHECKING:
-    from datasets import Dataset
-
     from vecsmith.train.doctor import Finding
 
 logger = logging.getLogger(__name__)
-# Texts the doctor encodes at each checkpoint.
-SAMPLE = 200
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,7 @@ class TrainingReport:
         findings: What it found while training.
         overlaps: Overlap of the training texts with each evaluation.
         log: Curve, losses, best step and speed.
-        steps: Steps in all.
+        steps: Steps that were done.
     """
 
     model: Path
@@ -81,16 +77,6 @@ class TrainingReport:
         }
 
 
-@dataclass
-class _Parts:
-    """What the steps of a run hand on."""
-
-    loaded: list[Loaded]
-    train: list["Dataset"]
-    validation: "Dataset"
-    expressions: list[Expression]
-
-
 def train(
     config: TrainingConfig, *, examined: Callable[[Sequence["Finding"]], None] | None = None
 ) -> TrainingReport:
@@ -101,7 +87,8 @@ def train(
         examined: Called with what the doctor found in the data, before training.
 
     Returns:
-        Where the model is, its scores, and what was found.
+        Where the model is, its scores, and what was found. Where several processes train together,
+        the main one saves and scores; the others return before, without scores.
 
     Raises:
         ConfigError: Settings that do not go together, or an `out` of other settings.
@@ -112,10 +99,11 @@ def train(
     from vecsmith.encode import quiet_hosts
 
     out = Path(config.out)
-    _claim_folder(config, out)
+    on_main(partial(_refuse_other_runs, config, out))
     seed_everything(config.seed)
     with quiet_hosts():
-        parts = _read(config)
+        parts = read_parts(config)
+        check_sizes(config, parts, process_count())
         tests = [evaluation(name) for name in config.evaluate]
         texts = [text for rows in parts.train for text in all_texts(rows)]
         overlaps = find_overlaps(texts, {test.name: test.texts for test in tests}) if tests else []
@@ -126,22 +114,32 @@ def train(
                     100 * overlap.share,
                     overlap.evaluation,
                 )
+        on_main(partial(_claim_folder, config, out))
         model = _student(config)
         before = _examine(config, parts, model)
-        if examined is not None:
+        if examined is not None and is_main_process():
             examined(before)
         base = [test.measure(model.eval()) for test in tests]
-        doctor, log, steps, citations = _fit(config, parts, model, out)
-        final = _save(config, model, out, log)
+        fitted = fit_model(config, parts, model, out)
+        report = TrainingReport(
+            model=out / "model",
+            scores=(),
+            examined=tuple(before),
+            findings=tuple(fitted.findings),
+            overlaps=tuple(overlaps),
+            log=fitted.log,
+            steps=fitted.steps,
+        )
+        if not is_main_process():
+            return report
+        final = _save(config, model, out, fitted)
         scores = [score_model(test, final, items) for test, items in zip(tests, base, strict=True)]
-    report = TrainingReport(
-        out / "model", tuple(scores), tuple(before), tuple(doctor), tuple(overlaps), log, steps
-    )
-    _write_down(config, parts, report, final, citations)
+    report = replace(report, scores=tuple(scores))
+    _write_down(config, parts, report, final, fitted)
     return report
 
 
-def _claim_folder(config: TrainingConfig, out: Path) -> None:
+def _refuse_other_runs(config: TrainingConfig, out: Path) -> None:
     """Refuse a folder of another run, whose checkpoints would be gone on from."""
     known = out / "config.json"
     now = config.as_dict()
@@ -157,35 +155,12 @@ def _claim_folder(config: TrainingConfig, out: Path) -> None:
         raise ConfigError(
             f"{config.out} is not empty and holds no training run; give another folder with --out"
         )
+
+
+def _claim_folder(config: TrainingConfig, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    write_json(known, now)
+    write_json(out / "config.json", config.as_dict())
     write_config(config, out / "config.yaml")
-
-
-def _read(config: TrainingConfig) -> _Parts:
-    expressions = [parse_objective(source.objective or config.objective) for source in config.data]
-    loaded = [
-        load_source(source, columns_needed=expression.columns)
-        for source, expression in zip(config.data, expressions, strict=True)
-    ]
-    names = [part.name for part in loaded]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"data sets need names of their own; got {', '.join(names)}")
-    if config.validation is not None:
-        held = load_source(DataSource(config.validation)).rows
-        return _Parts(loaded, [part.rows for part in loaded], held, expressions)
-    datasets = require("datasets", "train")
-    share = config.validation_rows // len(loaded)
-    split = [hold_out(part, share, config.seed) for part in loaded]
-    held = [rows for _, rows in split if len(rows)]
-    columns = ["anchor", "positive"]
-    same = [rows.select_columns(rows.column_names[:2]) for rows in held]
-    renamed = [
-        rows.rename_columns(dict(zip(rows.column_names, columns, strict=True))) for rows in same
-    ]
-    empty = datasets.Dataset.from_dict({name: [] for name in columns})
-    validation = datasets.concatenate_datasets(renamed) if renamed else empty
-    return _Parts(loaded, [rows for rows, _ in split], validation, expressions)
 
 
 def _student(config: TrainingConfig) -> Any:
@@ -212,7 +187,7 @@ def _student(config: TrainingConfig) -> Any:
     return model
 
 
-def _examine(config: TrainingConfig, parts: _Parts, model: Any) -> list["Finding"]:
+def _examine(config: TrainingConfig, parts: Parts, model: Any) -> list["Finding"]:
     from vecsmith.train.doctor import examine_data
 
     found = []
@@ -229,124 +204,11 @@ def _examine(config: TrainingConfig, parts: _Parts, model: Any) -> list["Finding
     return found
 
 
-def _fit(
-    config: TrainingConfig, parts: _Parts, model: Any, out: Path
-) -> tuple[list["Finding"], dict[str, Any], int, list[str]]:
-    """Train, or go on training after the last whole checkpoint."""
-    from vecsmith.train.doctor import DoctorCallback
-
-    from ._watch import Watcher
-
-    datasets = require("datasets", "train")
-    st = require("sentence_transformers", "train")
-    guide = _guide(config, parts)
-    sets = {
-        part.name: attach_labels(e, rows, guide if e.needs_guide else None, model)
-        for part, rows, e in zip(parts.loaded, parts.train, parts.expressions, strict=True)
-    }
-    losses = {
-        part.name: build_objective(e, model, config, guide)
-        for part, e in zip(parts.loaded, parts.expressions, strict=True)
-    }
-    steps = _planned_steps(config, parts)
-    texts = all_texts(parts.train[0])[:SAMPLE]
-    # of a run over several sets or with weights no single loss is chance
-    doctor = DoctorCallback(model, texts)
-    watcher = Watcher(model, parts.validation, out, batch_size=config.batch_size)
-    single = len(sets) == 1
-    # An example is given, or the trainer searches the data for some, with a bar of its own.
-    first = [str(text) for text in parts.train[0][0].values()]
-    model.model_card_data.widget = [{"source_sentence": first[0], "sentences": first[1:] or first}]
-    trainer = st.SentenceTransformerTrainer(
-        model=model,
-        args=_arguments(config, out / "checkpoints", steps),
-        train_dataset=next(iter(sets.values())) if single else datasets.DatasetDict(sets),
-        loss=next(iter(losses.values())) if single else losses,
-        callbacks=[watcher, doctor, *_progress_callbacks(losses.values())],
-    )
-    transformers = require("transformers", "train")
-    trainer.remove_callback(transformers.PrinterCallback)
-    trainer.train(resume_from_checkpoint=_last_checkpoint(out / "checkpoints"))
-    citations = dict.fromkeys(text for loss in losses.values() for text in citations_of(loss))
-    return doctor.report(), watcher.log, steps, list(citations)
-
-
-def _progress_callbacks(losses: Any) -> list[Any]:
-    return [loss.progress_callback() for loss in losses if hasattr(loss, "progress_callback")]
-
-
-def _guide(config: TrainingConfig, parts: _Parts) -> Any:
-    if not any(expression.needs_guide for expression in parts.expressions):
-        return None
-    if config.guide is None:
-        raise ConfigError('objective "gist" needs a guide: give a stronger model with --guide')
-    from vecsmith.encode import load_sentence_transformer
-    from vecsmith.train import GuideCache
-
-    return GuideCache(load_sentence_transformer(config.guide))
-
-
-def _planned_steps(config: TrainingConfig, parts: _Parts) -> int:
-    if config.steps is not None:
-        return config.steps
-    rows = sum(len(rows) for rows in parts.train)
-    processes = int(require("accelerate", "train").PartialState().num_processes)
-    return max(1, math.ceil(config.epochs * rows / (config.batch_size * processes)))
-
-
-def _arguments(config: TrainingConfig, folder: Path, steps: int) -> Any:
-    st = require("sentence_transformers", "train")
-    import torch
-
-    names = [Path(source.path).stem for source in config.data]
-    weights = [source.weight for source in config.data]
-    bf16 = config.bf16
-    if bf16 is None:
-        bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    return st.SentenceTransformerTrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        warmup_steps=math.ceil(config.warmup * steps),
-        lr_scheduler_type="linear",
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        save_strategy="steps",
-        save_steps=max(1, math.ceil(steps / config.checks)),
-        save_total_limit=2,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to=[],
-        disable_tqdm=True,
-        seed=config.seed,
-        data_seed=config.seed,
-        dataloader_pin_memory=False,
-        dataloader_drop_last=True,
-        dataloader_num_workers=config.workers,
-        batch_sampler="no_duplicates",
-        multi_dataset_batch_sampler=(
-            partial(WeightedBatchSampler, weights=weights) if len(names) > 1 else "proportional"
-        ),
-    )
-
-
-def _last_checkpoint(folder: Path) -> str | None:
-    whole = [path.parent for path in folder.glob("checkpoint-*/whole")]
-    for path in folder.glob("checkpoint-*"):
-        if path not in whole:
-            # Cut off while it was written; the trainer must not find it.
-            shutil.rmtree(path)
-    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    return None if last is None else str(last)
-
-
-def _save(config: TrainingConfig, model: Any, out: Path, log: dict[str, Any]) -> Any:
+def _save(config: TrainingConfig, model: Any, out: Path, fitted: Fitted) -> Any:
     """Write the model; adapters are added into the matrices that they adapt."""
     from safetensors.torch import load_file
 
-    from vecsmith.encode import load_sentence_transformer
+    from vecsmith.encode import load_sentence_transformer, merged_state
 
     if config.keep == "best":
         model.load_state_dict(load_file(str(out / "best.safetensors")))
@@ -357,26 +219,12 @@ def _save(config: TrainingConfig, model: Any, out: Path, log: dict[str, Any]) ->
     shutil.rmtree(fresh, ignore_errors=True)
     final.save_pretrained(str(fresh), create_model_card=False)
     replace_dir(fresh, out / "model")
+    losses = list(fitted.losses.values())
+    if len(losses) == 1 and hasattr(losses[0], "save_encoder"):
+        # with the vocabulary head, which a sentence encoder has no place for
+        losses[0].model = model
+        losses[0].save_encoder(out / "encoder")
     return final
-
-
-def merged_state(model: Any) -> dict[str, Any]:
-    """Return the weights with low-rank adapters added into the matrices that they adapt.
-
-    Args:
-        model: With or without adapters.
-
-    Returns:
-        A state dict with the keys of the model without adapters.
-    """
-    for module in model.modules():
-        if hasattr(module, "lora_A") and hasattr(module, "merge") and not module.merged:
-            module.merge()
-    return {
-        name.replace(".base_layer", ""): value
-        for name, value in model.state_dict().items()
-        if ".lora_" not in name
-    }
 
 
 def citations_of(loss: Any) -> list[str]:
@@ -395,12 +243,15 @@ def citations_of(loss: Any) -> list[str]:
 
 def _write_down(
     config: TrainingConfig,
-    parts: _Parts,
+    parts: Parts,
     report: TrainingReport,
     model: Any,
-    citations: Sequence[str],
+    fitted: Fitted,
 ) -> None:
-    data = [part.summary() for part in parts.loaded]
+    data = parts.summaries()
+    citations = list(
+        dict.fromkeys(t for loss in fitted.losses.values() for t in citations_of(loss))
+    )
     plain = {**report.as_dict(), "data": data, "settings": config.as_dict()}
     plain["run"] = hash_text(*map(str, plain["settings"].items()))
     write_json(Path(config.out) / "report.json", plain)

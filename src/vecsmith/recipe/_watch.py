@@ -11,6 +11,8 @@ from transformers import TrainerCallback
 
 from vecsmith.core import atomic_path, progress, read_json, write_json
 
+from ._processes import on_main
+
 if TYPE_CHECKING:
     from datasets import Dataset
 
@@ -76,8 +78,9 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         """Start the bar and the clock; validate the model as it is."""
         self.mine = state.is_world_process_zero
         self.started, self.first = time.perf_counter(), state.global_step
-        self.bar = progress(None, "training", total=state.max_steps, unit="step")
-        self.bar.update(state.global_step)
+        if self.mine:
+            self.bar = progress(None, "training", total=state.max_steps, unit="step")
+            self.bar.update(state.global_step)
         if state.global_step == 0:
             self.log = _empty()
             self.check(0)
@@ -96,10 +99,12 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Move the bar."""
-        self.bar.update(1)
         done = state.global_step - self.first
         speed = done * self.batch_size / (time.perf_counter() - self.started)
         self.log["pairs_per_second"] = speed
+        if self.bar is None:
+            return
+        self.bar.update(1)
         loss = self.log["loss"][-1]["loss"] if self.log["loss"] else float("nan")
         mrr = self.log["curve"][-1]["mrr"]
         self.bar.set_postfix_str(f"loss {loss:.3f}, MRR {mrr:.3f}, {speed:.0f} rows/s")
@@ -107,12 +112,15 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Validate, and mark the checkpoint as whole."""
         self.check(state.global_step)
+        # the others may still be writing their part of it
+        on_main(lambda: None)
         if self.mine:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / "whole").touch()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Close the bar and write the log."""
-        self.bar.close()
+        if self.bar is not None:
+            self.bar.close()
         if self.mine:
             write_json(self.folder / "log.json", self.log)
 

@@ -137,8 +137,8 @@ def test_bad_input_is_refused(retriever, masked_folder, texts):
         DuplexContrastiveLoss(retriever, temperature=0.0)
     with pytest.raises(DataError, match="at least one"):
         retriever.encode_query([])
-    with pytest.raises(DataError, match="two texts"):
-        retriever.calibrate(texts[:1])
+    with pytest.raises(DataError, match="three texts"):
+        retriever.calibrate(texts[:2])
     loss = DuplexContrastiveLoss(retriever, distil_weight=1.0)
     columns = [retriever.model.preprocess(texts[:2])] * 2
     with pytest.raises(DataError, match="teacher"):

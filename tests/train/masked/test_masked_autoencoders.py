@@ -160,6 +160,26 @@ def test_center_is_a_key(masked_folder, texts):
     torch.testing.assert_close(kept["keys"][:, 0], center)
 
 
+@pytest.mark.parametrize("cut", ["keys", "queries"])
+def test_gradient_reaches_the_center_by_each_way(masked_folder, texts, cut):
+    auto = make(masked_folder).eval()
+    features = auto.model.preprocess(texts)
+    ids = features["input_ids"]
+
+    def block(module, args):
+        queries, keys, visible = args
+        detached = (queries.detach(), keys, visible) if cut == "queries" else None
+        return detached or (queries, keys.detach(), visible)
+
+    auto.decoder.register_forward_pre_hook(block)
+    center = torch.randn(len(ids), 32, requires_grad=True)
+    visible = torch.ones(len(ids), ids.shape[1], ids.shape[1], dtype=torch.bool)
+    # what comes out is normalised: a plain sum of squares would have no gradient
+    decoded = auto.decode(center, ids, visible)
+    (decoded * torch.randn_like(decoded)).sum().backward()
+    assert (center.grad.abs().sum(1) > 1e-3).all()
+
+
 def test_decoder_gradient_reaches_the_encoder(masked_folder, texts):
     auto = make(masked_folder, bow_weight=0.0)
     features = auto.model.preprocess(texts)

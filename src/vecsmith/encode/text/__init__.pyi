@@ -16,6 +16,7 @@ from ._latent_pooling import pooling_mask as pooling_mask
 from ._layers import layer_embeddings as layer_embeddings
 from ._models import ResolvedModel as ResolvedModel
 from ._models import load_sentence_transformer as load_sentence_transformer
+from ._models import merged_state as merged_state
 from ._models import quiet_hosts as quiet_hosts
 from ._models import resolve_model as resolve_model
 from ._models import weights_hash as weights_hash
@@ -48,6 +49,7 @@ __all__ = [
     "load_sentence_transformer",
     "load_with_experts",
     "masked_mean",
+    "merged_state",
     "padded_length",
     "pooling_mask",
     "quiet_hosts",

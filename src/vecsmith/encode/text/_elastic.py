@@ -105,7 +105,7 @@ def _smaller(
     parts = backbone_of(plain)
     layers = check_layers([parts.depth if layers is None else layers], parts.depth)[0]
     smaller = _fewer_blocks(plain, parts, layers, share=share)
-    dim, smaller.truncate_dim = dim or smaller.truncate_dim, None
+    dim, smaller.truncate_dim = smaller.truncate_dim if dim is None else dim, None
     width = smaller.get_embedding_dimension()
     if width is None:
         raise ModelError("the model does not say how many dimensions its embeddings have")
@@ -132,6 +132,9 @@ def _fewer_blocks(plain: Any, parts: Backbone, layers: int, *, share: bool) -> A
     smaller = copy.deepcopy(plain, memo)
     blocks = backbone_of(smaller).blocks
     del blocks[layers:]
+    experts = getattr(smaller[0], "moe", None)
+    if experts is not None:
+        experts["blocks"] = [block for block in experts["blocks"] if block <= layers]
     config, depth = smaller[0].auto_model.config, parts.depth
     config.num_hidden_layers = layers
     for name, value in list(vars(config).items()):

@@ -8,7 +8,7 @@ import hashlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vecsmith.core import MissingExtra, ModelError, require
 
@@ -183,3 +183,22 @@ def weights_hash(folder: str | Path) -> str:
             while block := handle.read(1 << 20):
                 state.update(block)
     return state.hexdigest()
+
+
+def merged_state(model: Any) -> dict[str, Any]:
+    """Return the weights with low-rank adapters added into the matrices that they adapt.
+
+    Args:
+        model: With or without adapters.
+
+    Returns:
+        A state dict with the keys of the model without adapters.
+    """
+    for module in model.modules():
+        if hasattr(module, "lora_A") and hasattr(module, "merge") and not module.merged:
+            module.merge()
+    return {
+        name.replace(".base_layer", ""): value
+        for name, value in model.state_dict().items()
+        if ".lora_" not in name
+    }

@@ -29,6 +29,8 @@ from ._hierarchical import regression_rows as regression_rows
 from ._hierarchy_trainer import HierarchyTrainer as HierarchyTrainer
 from ._hierarchy_trainer import hierarchy_batches as hierarchy_batches
 from ._image_views import ImageViews as ImageViews
+from ._loss_state import state_beside_model as state_beside_model
+from ._loss_state import state_callback as state_callback
 from ._mining import MinedNegatives as MinedNegatives
 from ._mining import mine_hard_negatives as mine_hard_negatives
 from ._moe import MoEContrastiveLoss as MoEContrastiveLoss
@@ -115,6 +117,8 @@ __all__ = [
     "regression_rows",
     "similarity_blocks",
     "soft_target_rows",
+    "state_beside_model",
+    "state_callback",
     "structural_masks",
     "text_keys",
     "with_text_keys",

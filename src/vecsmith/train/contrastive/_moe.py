@@ -157,6 +157,19 @@ class MoEContrastiveLoss(Objective):
                 f"router_loss={router_loss!r} trains a router, and this model has none; use "
                 "MoEExtension(routing='token_topk' or 'sentence_topk'), or router_loss='none'"
             )
+        routed = bool(self.blocks) and settings["routing"] != "enforced"
+        if routed and settings["k"] == 1 and router_loss == "none":
+            raise ConfigError(
+                "a router that picks one expert has no gradient from the texts' loss (its "
+                "weight is 1 whichever it picks); set router_loss, or MoEExtension(k=2)"
+            )
+        if isinstance(base, Objective):
+            if type(base).embed is not Objective.embed:
+                raise ConfigError(
+                    f"base={type(base).__name__} embeds texts in its own way, and here the model "
+                    "with experts does; wrap this loss in it, not the other way round"
+                )
+            self.columns_needed = base.columns_needed
         self.base, self.router_loss = base, router_loss
         self.router_weight, self.memory = router_weight, memory
         self.register_buffer("counts", torch.zeros(self.blocks, self.experts, self.experts))
@@ -166,6 +179,11 @@ class MoEContrastiveLoss(Objective):
     def extra(self) -> int:
         """How many numbers about the router's choices travel with an embedding."""
         return self.blocks * KINDS * self.experts if self.router_loss != "none" else 0
+
+    @property
+    def sliceable(self) -> bool:  # type: ignore[override]
+        """Whether a cut of the embeddings can be scored by itself: not with a router's choices."""
+        return not self.extra and (not isinstance(self.base, Objective) or self.base.sliceable)
 
     def inputs(self, features: list[Features]) -> list[Features]:
         """Choose what is embedded, and note the domains of the rows.
@@ -194,6 +212,32 @@ class MoEContrastiveLoss(Objective):
             return embeddings
         choices = passed["router_choices"].flatten(1).to(embeddings.dtype)
         return torch.cat([embeddings, choices], dim=1)
+
+    def transform(self, columns: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Change the embeddings as the base does; the router's choices stay behind them.
+
+        Args:
+            columns: Shape (B, dims + extra) each.
+
+        Returns:
+            As many columns.
+        """
+        if not isinstance(self.base, Objective):
+            return columns
+        if not self.extra:
+            return self.base.transform(columns)
+        changed = self.base.transform(tuple(column[:, : -self.extra] for column in columns))
+        chosen = (column[:, -self.extra :] for column in columns)
+        return tuple(torch.cat(pair, dim=1) for pair in zip(changed, chosen, strict=True))
+
+    def after(self, features: list[Features]) -> None:
+        """Do what the base does after a step.
+
+        Args:
+            features: Model inputs as the step began.
+        """
+        if isinstance(self.base, Objective):
+            self.base.after(features)
 
     def prepare(self, batch: Batch) -> Batch:
         """Gather the domains, move the running counts, and let the base prepare.

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,12 +32,12 @@ from sentence_transformers.base.losses.gradcache import (
 from sentence_transformers.util import all_gather_with_grad
 from torch import Tensor, nn
 
-from vecsmith.core import ConfigError, DataError, atomic_path
+from vecsmith.core import ConfigError, DataError
 
 from ._core import BLOCKS, Columns, Rows, similarity_blocks
+from ._loss_state import state_beside_model, state_callback
 
 Features = dict[str, Tensor]
-STATE = "objective.safetensors"
 
 
 @dataclass(frozen=True)
@@ -161,6 +160,8 @@ class Objective(CachedLossMixin, nn.Module):
     """
 
     columns_needed = 2
+    # whether a cut of the embeddings can be scored by itself: no, where a head mixes dimensions
+    sliceable = True
 
     def __init__(self, model: Any, *, cached_mini_batch: int | None = None) -> None:
         super().__init__()
@@ -237,6 +238,13 @@ class Objective(CachedLossMixin, nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must say how rows are scored")
 
+    def after(self, features: list[Features]) -> None:
+        """Do what follows the loss of a training step, for instance fill a queue; nothing here.
+
+        Args:
+            features: One dictionary of model inputs a text column, as the step began.
+        """
+
     # What the family does for it, from here
 
     def forward(
@@ -261,6 +269,7 @@ class Objective(CachedLossMixin, nn.Module):
                 "(query, positive, and then any number of negatives, in this order); "
                 f"{len(features)} came"
             )
+        given = [dict(column) for column in features]
         features = self.inputs(features)
         self._average_own_gradients()
         if self.uses_gradient_cache:
@@ -269,6 +278,8 @@ class Objective(CachedLossMixin, nn.Module):
             loss = self.score([self.embed(column) for column in features], labels)
         if self.training and self.max_steps is None:
             self.step += 1
+        if self.training and torch.is_grad_enabled():
+            self.after(given)
         return loss
 
     def own_parameters(self) -> list[nn.Parameter]:
@@ -421,22 +432,20 @@ class Objective(CachedLossMixin, nn.Module):
         Returns:
             Name -> tensor; empty for most losses.
         """
-        model = getattr(self.model, "module", self.model)
-        whole = {} if model is None else model.state_dict()
-        taken = {value.data_ptr() for value in whole.values() if value.numel()}
-        state = self.state_dict()
-        return {
-            name: value
-            for name, value in state.items()
-            if isinstance(value, Tensor) and not (value.numel() and value.data_ptr() in taken)
-        }
+        return state_beside_model(self)
 
-    def progress_callback(self) -> Any:
+    def progress_callback(self, name: str = "") -> Any:
         """Make the `TrainerCallback` that keeps `step` and `progress`, also when resuming.
 
         A checkpoint of a trainer holds the model alone; this keeps the loss's own state beside it.
+
+        Args:
+            name: Tells the losses of one trainer apart; each needs another.
+
+        Raises:
+            ModelError: From the trainer, at a checkpoint that lacks the loss's state.
         """
-        return _progress_callback(self)
+        return state_callback(self, name)
 
 
 def _mean_over_processes(gradient: Tensor) -> Tensor:
@@ -462,33 +471,3 @@ def _send_on(tensors: Sequence[Tensor], leaves: Sequence[Tensor]) -> None:
         if tensor.requires_grad and leaf.grad is not None
     ]
     torch.autograd.backward([tensor for tensor, _ in kept], [gradient for _, gradient in kept])
-
-
-def _progress_callback(objective: Objective) -> Any:
-    from safetensors.torch import load_file, save_file
-    from transformers import TrainerCallback
-
-    def place(args: Any, state: Any) -> Path:
-        return Path(args.output_dir) / f"checkpoint-{state.global_step}" / STATE
-
-    class ProgressCallback(TrainerCallback):
-        """Tells an objective where the training is."""
-
-        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Read the step; it comes from the checkpoint when a run is resumed."""
-            objective.set_progress(state.global_step, state.max_steps)
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Keep the loss's own state."""
-            own = {name: value.contiguous() for name, value in objective.own_state().items()}
-            if own and state.is_world_process_zero:
-                with atomic_path(place(args, state)) as temporary:
-                    save_file(own, temporary)
-
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            """Take up the loss's own state."""
-            path = place(args, state)
-            if state.global_step and path.exists():
-                objective.load_state_dict(load_file(path), strict=False)
-
-    return ProgressCallback()

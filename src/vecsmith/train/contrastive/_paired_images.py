@@ -13,8 +13,8 @@ Formula, with v and u the projected vectors of pictures and texts, <,> the cosin
     L = mean_i [ lam l_i(v->u) + (1 - lam) l_i(u->v) ]                    tau = 0.1, lam = 0.75
 
 Use when pictures come with words (reports, captions, tags) and labels are few. Avoid data in
-which many pictures share one text: each would be a false negative of the others, unless `groups`
-tell. Cost: one product of B x B cosines.
+which many pictures share one text: each would be the others' false negative, unless `groups` tell.
+Cost: one product of B x B cosines.
 """
 
 import torch

@@ -104,6 +104,11 @@ class UnsupervisedContrastiveLoss(Objective):
         self.queue = queue
         self.temperature, self.split = temperature, split
 
+    @property
+    def sliceable(self) -> bool:  # type: ignore[override]
+        """Whether a cut of the embeddings can be scored by itself: not behind a head."""
+        return self.head is None
+
     def inputs(self, features: list[Features]) -> list[Features]:
         """Repeat the first column once a view.
 
@@ -157,24 +162,18 @@ class UnsupervisedContrastiveLoss(Objective):
     def _queued(self, anchor: Tensor) -> Tensor:
         if self.queue is None or not self.queue.vectors.numel():
             return anchor.new_zeros(len(anchor), 0)
-        return anchor @ unit(self.queue.vectors.to(anchor)).T
+        # as wide as the anchors, which a wrapper may have cut
+        return anchor @ unit(self.queue.vectors[:, : anchor.shape[1]].to(anchor)).T
 
-    def forward(self, sentence_features: Any, labels: Tensor | None = None) -> Tensor:
-        """Compute the loss of a batch, and then let the queue take its texts.
+    def after(self, features: list[Features]) -> None:
+        """Let the queue's copy follow the encoder, and take the texts of the step.
 
         Args:
-            sentence_features: One dictionary of model inputs a text column.
-            labels: Not read.
-
-        Returns:
-            A scalar.
+            features: Model inputs; columns after the first are not read.
         """
-        features = [dict(column) for column in sentence_features]
-        loss = super().forward([dict(column) for column in features], labels)
-        if self.queue is not None and self.training and torch.is_grad_enabled():
+        if self.queue is not None:
             self.queue.follow(self.model)
             self.queue.enqueue(features[0], self.head)
-        return loss
 
     def get_config_dict(self) -> dict[str, Any]:
         """Return the settings, as model cards show them."""

@@ -29,6 +29,7 @@ from vecsmith.core import (
     replace_dir,
 )
 from vecsmith.encode import quiet_hosts, resolve_model
+from vecsmith.train.contrastive import state_beside_model, state_callback
 
 from ._collator import TextCollator, WordMasker
 from ._decoder import DecoderLayer, InputEmbedding
@@ -209,6 +210,25 @@ class MaskedAutoencoder(nn.Module):
         finally:
             for parameter in idle:
                 parameter.requires_grad_(True)
+
+    def own_state(self) -> dict[str, Tensor]:
+        """Return what there is besides the model: head, decoder, positions.
+
+        Returns:
+            Name -> tensor.
+        """
+        return state_beside_model(self)
+
+    def progress_callback(self, name: str = "") -> Any:
+        """Make the `TrainerCallback` that keeps head and decoder beside a trainer's checkpoints.
+
+        Args:
+            name: Tells the losses of one trainer apart.
+
+        Raises:
+            ModelError: From the trainer, at a checkpoint that lacks them.
+        """
+        return state_callback(self, name)
 
     def save_encoder(self, folder: str | Path) -> None:
         """Save encoder and head as `AutoModelForMaskedLM` loads them, with the tokenizer.

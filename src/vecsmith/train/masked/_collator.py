@@ -231,12 +231,22 @@ class TextCollator:
         Returns:
             ``input_ids``, ``attention_mask`` and what else the tokenizer gives, shape (B, L).
         """
-        if self.random_crop:
-            texts = [self._cropped(text) for text in texts]
-        features = self.preprocess(list(texts))
+        features = self.preprocess(self.cut(texts))
         return {name: value for name, value in features.items() if isinstance(value, Tensor)}
 
-    def _cropped(self, text: str) -> str:
+    def cut(self, texts: Sequence[str], *, generator: torch.Generator | None = None) -> list[str]:
+        """Take a random stretch of each text that is too long.
+
+        Args:
+            texts: B texts.
+            generator: Source of randomness; None takes the global one.
+
+        Returns:
+            B texts; the same without `random_crop`.
+        """
+        return [self._cropped(t, generator) for t in texts] if self.random_crop else list(texts)
+
+    def _cropped(self, text: str, generator: torch.Generator | None) -> str:
         room = self.tokenizer.model_max_length - self.tokenizer.num_special_tokens_to_add()
         found = self.tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
@@ -244,5 +254,5 @@ class TextCollator:
         offsets = found["offset_mapping"]
         if len(offsets) <= room:
             return text
-        start = int(torch.randint(len(offsets) - room + 1, ()))
+        start = int(torch.randint(len(offsets) - room + 1, (), generator=generator))
         return text[offsets[start][0] : offsets[start + room - 1][1]]

@@ -313,14 +313,15 @@ class DuplexRetriever(nn.Module):
         teaches nothing. From here a temperature of 1 suits.
 
         Args:
-            texts: Some passages of the collection, two at least; no labels are needed.
+            texts: Some passages of the collection, three at least; no labels are needed.
             batch_size: Texts a step.
 
         Raises:
-            DataError: Fewer than two texts.
+            DataError: Fewer than three texts.
         """
-        if len(texts) < 2:
-            raise DataError(f"calibration needs at least two texts; got {len(texts)}")
+        if len(texts) < 3:
+            # two texts have one score between them, which does not spread
+            raise DataError(f"calibration needs three texts or more; got {len(texts)}")
         self.centre.zero_()
         found = self._encode(texts, batch_size, lambda d, u: (d.float(), u.float()))
         dense, lexical = (torch.stack(column) for column in zip(*found, strict=True))
@@ -354,6 +355,9 @@ class DuplexContrastiveLoss(Objective):
     Raises:
         ConfigError: A temperature of 0 or less, or a negative weight.
     """
+
+    # two halves lie side by side: leading dimensions are not a smaller model
+    sliceable = False
 
     def __init__(
         self,

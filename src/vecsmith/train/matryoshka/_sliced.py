@@ -80,10 +80,19 @@ class SlicedObjective(Objective):
     Args:
         base: The loss to be wrapped: an `Objective`, or a loss of sentence-transformers.
         cached_mini_batch: See `Objective`; by default that of `base`.
+
+    Raises:
+        ConfigError: The base mixes dimensions before it scores, so that cutting says nothing.
     """
 
     def __init__(self, base: nn.Module, *, cached_mini_batch: int | None = None) -> None:
         inner = as_objective(base)
+        if not inner.sliceable:
+            raise ConfigError(
+                f"{type(self).__name__} cuts embeddings to their leading dimensions, and "
+                f"{type(inner).__name__} scores something else: what its head or router makes of "
+                "them; give it head=None or router_loss='none', or train without cutting"
+            )
         super().__init__(
             inner.model, cached_mini_batch=cached_mini_batch or inner.mini_batch_size or None
         )
@@ -140,6 +149,14 @@ class SlicedObjective(Objective):
         self.base.step, self.base.max_steps = self.step, self.max_steps
         whole = self.base.prepare(self.cut(batch, dim=self.width))
         return batch.with_facts(base=whole.facts)
+
+    def after(self, features: list[Features]) -> None:
+        """Do what the base does after a step.
+
+        Args:
+            features: Model inputs as the step began.
+        """
+        self.base.after(features)
 
     def cut(self, batch: Batch, view: int = -1, *, dim: int) -> Batch:
         """Cut the embeddings of a batch.

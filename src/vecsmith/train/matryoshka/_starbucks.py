@@ -194,8 +194,8 @@ class StarbucksLoss(LayeredObjective):
 
     def _scores(self, batch: Batch, view: int, dim: int) -> Tensor:
         """Scores of the rows' queries against all texts of the other columns."""
-        query = batch.local[0][:, view, :dim]
-        texts = torch.cat([column[:, view, :dim] for column in batch.pool[1:]])
+        sized = self.cut(batch, view, dim=dim)
+        query, texts = sized.local[0], torch.cat(sized.pool[1:])
         if self.similarity == "cosine":
             query, texts = unit(query), unit(texts)
         with torch.autocast(query.device.type, enabled=False):
