@@ -104,6 +104,13 @@ class TestProbe:
         wanted = other.predict((test - x.mean(0)) / (x.std(0) + 1e-6))
         assert (linear_probe(x, y, test) == wanted).mean() > 0.98
 
+    def test_weight_of_the_squares_counts(self):
+        """With much of it weights are nothing, and the commoner class is all that is left."""
+        x = np.array([[0.0], [0.1], [0.2], [5.0]], np.float32)
+        y = np.array([0, 0, 0, 1])
+        assert linear_probe(x, y, x, l2=1e-3).tolist() == [0, 0, 0, 1]
+        assert linear_probe(x, y, x, l2=1e3).tolist() == [0, 0, 0, 0]
+
     def test_classes_keep_their_numbers(self):
         x = np.array([[0.0], [1.0]], np.float32)
         found = linear_probe(x, np.array([7, 3]), np.array([[-1.0], [2.0]], np.float32))

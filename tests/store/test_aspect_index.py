@@ -76,3 +76,16 @@ def test_bad_input(index):
             index.search("aa", aspect=weights)
     with pytest.raises(StoreError, match="holds no documents"):
         AspectIndex(Letters()).search("aa")
+    for k in (0, -1):
+        with pytest.raises(ConfigError, match=f"k must be at least 1; got {k}"):
+            index.search("aa", k=k)
+
+
+def test_spaces_of_unequal_dimensions_are_refused():
+    class Uneven(Letters):
+        def encode(self, texts):
+            found = super().encode(texts)
+            return {**found, "second": found["second"][:, :1]}
+
+    with pytest.raises(DataError, match=r"'first': 2, 'second': 1"):
+        AspectIndex(Uneven()).add(["aa"], ["aa"])

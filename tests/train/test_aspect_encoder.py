@@ -146,6 +146,27 @@ class TestEncoder:
         joined = AspectEncoder.from_models({"b": plain, "c": plain})
         assert set(joined.encode(["red"])) == {"b", "c"}
 
+    @pytest.mark.parametrize("mode", ["separate", "heads"])
+    def test_no_texts_give_no_vectors(self, base, mode):
+        model = AspectEncoder(base, ("one", "two"), mode=mode)
+        assert {name: v.shape for name, v in model.encode([]).items()} == {
+            "one": (0, 32),
+            "two": (0, 32),
+        }
+
+    @pytest.mark.parametrize("mode", ["separate", "heads"])
+    def test_shared_labels_are_masked_in_training(self, base, docs, mode):
+        """Where all documents share a label there are no negatives, and so nothing to learn."""
+        texts = docs.texts[:8]
+        data = AspectDataset(texts, {"one": [["same"]] * 8})
+        untrained = AspectEncoder(base, ("one",), mode=mode).encode(texts, aspect="one")
+        moved = {}
+        for mask in (True, False):
+            model = AspectEncoder(base, ("one",), mode=mode)
+            model.fit(data, batch_size=4, lr=1e-2, mask_shared=mask)
+            moved[mask] = np.abs(model.encode(texts, aspect="one") - untrained).max()
+        assert moved[True] < 1e-5 and moved[False] > 1e-3
+
     def test_seed_repeats_and_vectors_may_be_given(self, base, docs):
         vectors = base.encode(docs.texts, normalize_embeddings=True)
         made = []

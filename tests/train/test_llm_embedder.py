@@ -129,6 +129,26 @@ def test_texts_end_once_and_pad_on_the_right(llm):
         assert ids[length - 1] == 0 and 0 not in ids[: length - 1]
 
 
+def test_a_start_token_stays(llama, tmp_path):
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    from vecsmith.train._llm_embedder import end_texts
+
+    tokenizer = AutoTokenizer.from_pretrained(llama)
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    start = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", start)]
+    )
+    assert tokenizer("ab")["input_ids"][0] == start
+    end_texts(tokenizer)
+    tokenizer.save_pretrained(tmp_path)
+    for one in (tokenizer, AutoTokenizer.from_pretrained(tmp_path)):
+        ids = one("ab")["input_ids"]
+        assert len(ids) == 4 and ids[0] == start and ids[-1] == one.eos_token_id
+
+
 @pytest.mark.parametrize("pooling", ["mean", "last"])
 def test_plain_poolings_load_without_vecsmith(llm, tmp_path, pooling):
     from sentence_transformers import SentenceTransformer

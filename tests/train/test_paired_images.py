@@ -148,6 +148,33 @@ class TestViews:
         # half the side; a border that was padded would be flat
         assert torch.allclose(width, torch.full((64,), 0.5), atol=0.02)
 
+    def test_crops_come_from_all_over_the_picture(self):
+        torch.manual_seed(0)
+        views = ImageViews(**{**PLAIN.__dict__, "crop": (0.25, 0.25)})
+        ramp = torch.linspace(0, 1, 32).expand(200, 3, 32, 32)
+        for pictures in (ramp.contiguous(), ramp.transpose(2, 3).contiguous()):
+            centre = views(pictures).mean((1, 2, 3))
+            # a window of half the side has its centre anywhere from 1/4 to 3/4
+            assert 0.24 < centre.min() < 0.3 and 0.7 < centre.max() < 0.76
+
+    def test_translation_is_a_part_of_the_side(self):
+        torch.manual_seed(0)
+        views = ImageViews(**{**PLAIN.__dict__, "translate": 0.1})
+        ramp = torch.linspace(0, 1, 64).expand(200, 3, 64, 64)
+        for pictures in (ramp.contiguous(), ramp.transpose(2, 3).contiguous()):
+            moved = views(pictures)[:, 0, 32, 32] - pictures[:, 0, 32, 32]
+            assert -0.11 < moved.min() < -0.08 and 0.08 < moved.max() < 0.11
+
+    def test_blur_is_as_wide_for_any_side(self):
+        """An edge is as soft, in parts of the side, whether the picture is small or large."""
+        soft = {}
+        for side in (56, 224):
+            views = ImageViews(**{**PLAIN.__dict__, "blur": (8.0, 8.0)})
+            edge = (torch.arange(side) >= side // 2).float().expand(1, 3, side, side)
+            row = views(edge.contiguous())[0, 0, 0]
+            soft[side] = float((row * (1 - row)).sum()) / side
+        assert soft[56] == pytest.approx(soft[224], rel=0.05)
+
     def test_quarter_turn(self):
         one = torch.ones(1)
         maps = affine_matrices(one, one * np.pi / 2, torch.zeros(1, 2), torch.zeros(1).bool())

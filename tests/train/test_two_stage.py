@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from vecsmith.core import ConfigError, DataError
@@ -103,6 +104,24 @@ def test_sts_pairs_go_both_ways_with_safe_negatives():
         assert query not in wrong and positive not in wrong
 
 
+def test_negatives_of_sts_by_hand():
+    """The best that BM25 finds is left out, and so is what was scored 2.5 with the query."""
+    query, near = "red valve opens", "a scarlet tap"
+    best, second, third = "red valve opens now", "red valve here today", "red thing over there"
+    fair, low, none = "red valve opens slowly here", "blue valve", "nothing at all"
+    data = Dataset.from_dict(
+        {
+            "sentence1": [query, query, query, query, best, third],
+            "sentence2": [near, fair, low, "grey pipe", second, none],
+            "score": [4.0, 2.5, 2.4, 3.0, 0.0, 0.0],
+        }
+    )
+    scores = bm25_scores([query], [best, fair, second, third])[0]
+    assert scores.tolist() == sorted(scores, reverse=True)
+    row = by_row(to_contrastive(data, kind="sts", negatives=3))[0]
+    assert row == [query, near, low, second, third]
+
+
 def test_bm25_by_hand():
     documents = ["red red valve", "blue valve", "pump"]
     got = bm25_scores(["red valve"], documents)[0]
@@ -152,7 +171,8 @@ def test_plan_trains_both_stages_with_their_rule(tiny_model, tmp_path, monkeypat
 
         def forward(self, features, labels=None):
             features = list(features)
-            seen.append((self.key, len(features), features[0].get("prompt_length", 0)))
+            lengths = [one.get("prompt_length", 0) for one in features]
+            seen.append((self.key, len(features), [int(torch.as_tensor(x).max()) for x in lengths]))
             return super().forward(features, labels)
 
     monkeypatch.setattr(module, "ContrastiveLoss", Spy)
@@ -179,6 +199,11 @@ def test_plan_trains_both_stages_with_their_rule(tiny_model, tmp_path, monkeypat
     assert [r.global_step for r in results] == [4, 6]
     assert args.max_steps == 4 and not args.prompts
     assert [key for key, *_ in seen] == [True] * 4 + [False] * 6
+    # queries carry their set's instruction, other columns only in symmetric sets
+    ours = [lengths[0] > 0 and not any(lengths[1:]) for _, _, lengths in seen[:4]]
+    assert ours == [True] * 4
+    for _, columns, lengths in seen[4:]:
+        assert all(lengths) if columns == 5 else not any(lengths)
     # each batch comes from one set
     assert {columns for _, columns, _ in seen[:4]} == {2}
     assert {columns for _, columns, _ in seen[4:]} == {4, 5}

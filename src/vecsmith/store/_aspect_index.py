@@ -75,7 +75,8 @@ class AspectIndex:
             Itself.
 
         Raises:
-            DataError: Lengths do not agree, or an id is there already.
+            DataError: Lengths do not agree, an id is there already, or the aspects' vectors are not
+                of one length.
         """
         if len(texts) != len(ids):
             raise DataError(f"every text needs an id; got {len(texts)} texts and {len(ids)} ids")
@@ -102,10 +103,12 @@ class AspectIndex:
             The best first; ties go by the order of adding.
 
         Raises:
-            ConfigError: An unknown aspect, a negative weight, or only zeros.
+            ConfigError: An unknown aspect, a negative weight, only zeros, or k below 1.
             StoreError: The index is empty.
         """
         weights = self._weights(aspect)
+        if k < 1:
+            raise ConfigError(f"k must be at least 1; got {k}")
         if not self.ids:
             raise StoreError("the index holds no documents; call add first")
         query = self._encode([text])[0]
@@ -137,6 +140,12 @@ class AspectIndex:
 
     def _encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         found = self.model.encode(list(texts))
+        dims = {name: found[name].shape[1] for name in self.aspects}
+        if len(set(dims.values())) > 1:
+            raise DataError(
+                "the encoders of all aspects must give vectors of one length, to lie side by side; "
+                f"got {dims}"
+            )
         rows = np.stack([found[name] for name in self.aspects], axis=1)
         length = np.linalg.norm(rows, axis=2, keepdims=True)
         return np.asarray(rows / np.maximum(length, 1e-12), np.float32)

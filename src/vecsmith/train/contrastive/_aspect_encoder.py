@@ -210,7 +210,9 @@ class AspectEncoder:
         options = FitOptions(
             lr=run["lr"] or 1e-3, seed=run["seed"], cpu=True, description=f"aspect {aspect}"
         )
-        budget = Budget(epochs=run["epochs"])
+        # in steps: of a function's epochs `fit` knows no parts, and its rate would stand still
+        # within each, at 0 in the first
+        budget = Budget(steps=max(1, round(run["epochs"] * (len(pairs) // size))))
         fit(self.heads[aspect], step, batches, budget=budget, options=options)
 
     def encode(
@@ -375,6 +377,8 @@ def _with_adapters(model: SentenceTransformer, aspects: Sequence[str]) -> Senten
 def _encode(
     model: SentenceTransformer, texts: Sequence[str], batch_size: int
 ) -> NDArray[np.float32]:
+    if not texts:
+        return np.zeros((0, int(model.get_embedding_dimension() or 0)), np.float32)
     vectors = model.encode(
         list(texts), batch_size=batch_size, normalize_embeddings=True, show_progress_bar=False
     )
