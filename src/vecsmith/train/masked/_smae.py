@@ -150,7 +150,7 @@ class SMAE(MaskedAutoencoder):
         return """
 @misc{zhuang2024starbucks,
     title={Starbucks: Improved Training for 2D Matryoshka Embeddings},
-    author={Shengyao Zhuang and Shuai Wang and Fabio Zheng and Bevan Koopman and Guido Zuccon},
+    author={Shengyao Zhuang and Shuai Wang and Bevan Koopman and Guido Zuccon},
     year={2024}
 }
 """
