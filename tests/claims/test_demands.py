@@ -90,3 +90,49 @@ def test_self_positioning_beats_joint_training_in_the_mean(baseline: str, least:
 def test_self_positioning_beats_the_base(seed: int) -> None:
     row = figures("self-positioning")[seed]
     assert row["mrr self positioning"] > row["mrr base"]
+
+
+# (system, figure that must be ahead, figure that must be behind), in every seed
+AHEAD = (
+    ("peg", "mrr_easy_to_hard", "mrr_uniform"),
+    ("peg", "mrr_uniform", "mrr_hard_to_easy"),
+    ("peg", "mrr_pool_144_hard", "mrr_pool_144_random"),
+    ("two-d-matryoshka", "mrr 2dmse 1,24", "mrr plain 1,24"),
+    ("two-d-matryoshka", "mrr 2dmse 2,48", "mrr mrl 2,48"),
+    ("two-d-matryoshka", "mrr plain 4,384", "mrr 2dmse 4,384"),
+    ("two-d-matryoshka", "ms/text, 4 blocks", "ms/text, 2 blocks"),
+    ("two-d-matryoshka", "ms/text, 2 blocks", "ms/text, 1 blocks"),
+    ("starbucks", "mrr srl 1,24", "mrr 2dmse 1,24"),
+    ("starbucks", "mrr srl 2,48", "mrr 2dmse 2,48"),
+    ("starbucks", "mrr separate small", "mrr srl small"),
+    ("esimcse", "spearman_both", "spearman_simcse"),
+    ("esimcse", "length_bias_simcse", "length_bias_both"),
+    ("whitened-cse", "uniformity_simcse_3_views_head", "uniformity_whitened_head"),
+    ("whitened-cse", "uniformity_whitened_encoder", "uniformity_simcse_3_views_encoder"),
+    ("nv-embed", "mrr_bidirectional_latent", "mrr_bidirectional_mean_mlp"),
+    ("nv-embed", "mrr_bidirectional_mean_linear", "mrr_bidirectional_eos_linear"),
+    ("nv-embed", "mrr_causal_mean_linear", "mrr_causal_eos_linear"),
+    ("nv-embed", "mrr_causal_mean_linear", "mrr_bidirectional_mean_linear"),
+    ("nv-embed", "f1_example_in_batch_off", "f1_example_in_batch_on"),
+    ("moe-contrastive", "mrr moe on lemma", "mrr dense on lemma"),
+    ("moe-contrastive", "mrr moe on kind", "mrr dense on kind"),
+    ("moe-contrastive", "mrr moe", "mrr tokens"),
+    ("dupmae", "mrr_lexical_dupmae_1", "mrr_lexical_dupmae_01"),
+    ("dupmae", "mrr_lexical_dupmae_01", "mrr_lexical_retromae"),
+    ("dupmae", "mrr_tuned_lexical_dupmae_1", "mrr_tuned_lexical_retromae"),
+    ("hiprbert", "auc 4vfar levels", "auc 4vfar synonyms"),
+    ("hiprbert", "auc 2vfar levels", "auc 2vfar untouched"),
+)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("slug", "ahead", "behind"), AHEAD)
+def test_what_must_be_ahead(slug: str, ahead: str, behind: str, seed: int) -> None:
+    row = figures(slug)[seed]
+    assert row[ahead] > row[behind]
+
+
+def test_experts_cost_no_more_and_start_as_the_dense_model() -> None:
+    rows = figures("moe-contrastive")
+    assert rows[0]["time of moe / dense"] < 1.15
+    assert all(row["difference from dense before training"] < 1e-6 for row in rows)
