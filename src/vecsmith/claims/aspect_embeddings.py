@@ -70,9 +70,13 @@ def corpus() -> AspectDataset:
         rank = (sum(map(len, found.values())), -row)
         if sum(map(bool, found.values())) >= 2:
             best[rows["source"][row]] = max(best.get(rows["source"][row], (0, 0)), rank)
-    kept = sorted(-place for _, place in best.values())
+    # a few packages of different sources have one text between them
+    texts: dict[str, int] = {}
+    for row in sorted(-place for _, place in best.values()):
+        texts.setdefault(f"{rows['summary'][row]}: {rows['description'][row]}", row)
+    kept = list(texts.values())
     return AspectDataset(
-        [f"{rows['summary'][row]}: {rows['description'][row]}" for row in kept],
+        list(texts),
         {aspect: [labels[row][aspect] for row in kept] for aspect in FACETS},
         max_label_docs=CAP,
     )
