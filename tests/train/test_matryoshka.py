@@ -16,11 +16,8 @@ from vecsmith.train import (
     Grid2D,
     MatryoshkaLoss,
     Menu,
-    MomentumQueue,
-    ProjectionHead,
     StarbucksLoss,
     TwoDMatryoshkaLoss,
-    UnsupervisedContrastiveLoss,
 )
 from vecsmith.train.contrastive import gathered_batch
 from vecsmith.train.matryoshka import (
@@ -335,32 +332,6 @@ def test_the_teacher_of_the_scores_learns_only_when_asked(layered_model, detach)
     for column in vectors:
         assert column.grad[:, 0, :4].abs().sum() > 0
         assert bool(column.grad[:, -1].abs().sum() > 0) != detach
-
-
-def test_a_head_that_mixes_dimensions_is_refused(layered_model) -> None:
-    model = layered_model()
-    base = UnsupervisedContrastiveLoss(model, head=ProjectionHead(32))
-    with pytest.raises(ConfigError, match="head=None"):
-        MatryoshkaLoss(base, [8, 32])
-
-
-def test_a_queue_fills_and_is_cut_inside_a_wrapper(layered_model) -> None:
-    model = layered_model()
-    queue = MomentumQueue(model, 7)
-    base = UnsupervisedContrastiveLoss(model, queue=queue, temperature=0.5)
-    loss = MatryoshkaLoss(base, [8, 32]).train()
-    texts = model.preprocess(QUERIES)
-    loss([dict(texts)])
-    assert queue.vectors.shape == (5, 32)
-    with torch.no_grad():
-        views = model(dict(texts))["sentence_embedding"]
-    kept = queue.vectors.clone()
-    expected = 0.0
-    for dim in (8, 32):
-        both = torch.cat([views, kept])[:, :dim]
-        expected += nce(views[:, :dim].double(), both.double(), 0.5)
-    loss.eval()
-    assert float(loss([dict(texts)]).detach()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_embeddings_kl_cuts_the_teacher(layered_model) -> None:
