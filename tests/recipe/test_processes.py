@@ -35,6 +35,17 @@ else:
     sys.exit(1)
 """
 
+HURRIED = """
+import torch
+from vecsmith.recipe._processes import is_main_process
+
+is_main_process()
+for _ in range(300):
+    sent = torch.ones(1000)
+    sent.note = "a tensor that Python still knows"
+    torch.distributed.broadcast(sent, 0, async_op=True)
+"""
+
 
 def launch(*words, timeout=60):
     return subprocess.run(
@@ -79,6 +90,13 @@ def test_a_run_of_two_processes(settings, data, tmp_path):
 def test_a_failure_of_the_main_process_ends_the_others(tmp_path):
     (tmp_path / "failing.py").write_text(FAILING)
     run = launch(tmp_path / "failing.py")
+    assert run.returncode == 0, run.stderr[-3000:]
+
+
+def test_leaving_with_work_under_way_is_no_crash(tmp_path):
+    # without the hook at exit torch aborts here four times of five
+    (tmp_path / "hurried.py").write_text(HURRIED)
+    run = launch(tmp_path / "hurried.py")
     assert run.returncode == 0, run.stderr[-3000:]
 
 
