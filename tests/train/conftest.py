@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -115,3 +118,69 @@ def pairs():
         return " ".join(rng.choice(words, rng.integers(2, 8)))
 
     return {name: [text() for _ in range(48)] for name in ("query", "positive", "bad", "worse")}
+
+
+MEET = """
+import importlib.util, os, sys
+import torch, torch.distributed as dist
+from safetensors.torch import load_file, save_file
+
+folder, rank = sys.argv[1], int(os.environ["RANK"])
+dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+spec = importlib.util.spec_from_file_location("shared", sys.argv[2])
+shared = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(shared)
+rows = int(sys.argv[4])
+found = getattr(shared, sys.argv[3])(folder, slice(rows * rank, rows * (rank + 1)))
+for tensor in found.values():
+    dist.all_reduce(tensor)
+    tensor /= 2
+if rank == 0:
+    save_file(found, f"{folder}/found.safetensors")
+dist.destroy_process_group()
+"""
+
+
+@pytest.fixture
+def run_two(tmp_path):
+    """Run a script in two processes that meet over gloo; it gets the folder, and RANK."""
+    if not torch.distributed.is_gloo_available():
+        pytest.skip("torch without gloo")
+
+    def run(script, *words):
+        path = tmp_path / "run.py"
+        path.write_text(script)
+        running = [
+            subprocess.Popen(
+                [sys.executable, str(path), str(tmp_path), *map(str, words)],
+                env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            )
+            for rank in range(2)
+        ]
+        assert [process.wait(timeout=100) for process in running] == [0, 0]
+
+    return run
+
+
+@pytest.fixture
+def mean_of_two(run_two, tmp_path):
+    """Call a test file's function (folder, rows) in two processes; average the tensors it names."""
+    from safetensors.torch import load_file
+
+    def mean(work, rows):
+        run_two(MEET, work.__code__.co_filename, work.__name__, rows)
+        return load_file(tmp_path / "found.safetensors")
+
+    return mean
+
+
+@pytest.fixture(scope="session")
+def same_gradients():
+    """Compare named gradients."""
+
+    def compare(found, wanted):
+        assert found.keys() == wanted.keys()
+        for name, tensor in wanted.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
+
+    return compare

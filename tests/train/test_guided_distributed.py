@@ -1,7 +1,3 @@
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -35,8 +31,7 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
-def test_two_processes_have_the_gradients_of_one(tmp_path):
+def test_two_processes_have_the_gradients_of_one(run_two, tmp_path):
     from safetensors.torch import save_file
 
     g = torch.Generator().manual_seed(0)
@@ -50,16 +45,7 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
     )
     data["labels"] = torch.from_numpy(cache.labels(texts))
     save_file(data, tmp_path / "data.safetensors")
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path)],
-            env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=100) for process in running] == [0, 0]
+    run_two(SCRIPT)
     found = load_file(tmp_path / "found.safetensors")
     for mode in ("all", "hard", "triplet"):
         weight = data["weight"].clone().requires_grad_()

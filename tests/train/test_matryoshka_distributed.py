@@ -1,9 +1,5 @@
 """Two processes draw the same sizes and have the gradients of one; the trainer tells the step."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -54,20 +50,10 @@ dist.destroy_process_group()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
-def test_two_processes_have_the_gradients_of_one(layered_model, tmp_path) -> None:
+def test_two_processes_have_the_gradients_of_one(run_two, layered_model, tmp_path) -> None:
     model = layered_model()
     model.save_pretrained(str(tmp_path / "model"), create_model_card=False)
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path), __file__],
-            env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=100) for process in running] == [0, 0]
+    run_two(SCRIPT, __file__)
     found, compared = load_file(tmp_path / "found.safetensors"), 0
     for name, loss in losses(model).items():
         model.zero_grad()

@@ -1,9 +1,5 @@
 """What all objectives share: caching and processes change neither loss nor gradients."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -241,23 +237,13 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch without gloo")
-def test_two_processes_with_and_without_caching(tmp_path, plain):
+def test_two_processes_with_and_without_caching(run_two, tmp_path, plain):
     from safetensors.torch import load_file, save_file
 
     data = {n: plain.draw(8, 6, seed=s) for s, n in enumerate("qpn")}
     data["weight"] = plain.draw(6, 5, seed=9)
     save_file(data, tmp_path / "data.safetensors")
-    script = tmp_path / "run.py"
-    script.write_text(SCRIPT)
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(tmp_path)],
-            env={**os.environ, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=100) for process in running] == [0, 0]
+    run_two(SCRIPT)
     found = load_file(tmp_path / "found.safetensors")
     weight = data["weight"].clone().requires_grad_()
     loss = ContrastiveLoss(None, temperature=0.3, weighting=ProgressiveWeights(guard=1.0))

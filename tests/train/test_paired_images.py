@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vecsmith.core import Budget, ConfigError, DataError, FitOptions, ModelError
@@ -451,3 +452,26 @@ class TestPretrainer:
     def test_folder_of_something_else(self, tmp_path):
         with pytest.raises(ModelError, match=r"should hold paired\.json"):
             PairedPretrainer.from_pretrained(tmp_path)
+
+
+def paired(folder, rows):
+    data = load_file(f"{folder}/data.safetensors")
+    head = torch.nn.Linear(6, 5, bias=False, dtype=torch.float64)
+    torch.nn.init.eye_(head.weight)
+    image, text = head(data["image"][rows]), data["text"][rows]
+    found = {}
+    for name, groups in (("all", None), ("groups", data["groups"][rows])):
+        loss = BidirectionalContrastiveLoss(tau=0.3, lam=0.6)(image, text, groups)
+        found[name] = torch.autograd.grad(loss, head.weight, retain_graph=True)[0]
+    return found
+
+
+def test_two_processes_have_the_gradients_of_one(mean_of_two, same_gradients, tmp_path, plain):
+    data = {"image": plain.draw(8, 6, seed=1), "text": plain.draw(8, 5, seed=2)}
+    # things and sentences that rows of both processes show
+    data["groups"] = torch.tensor([[0, 9], [1, 8], [2, 7], [3, 6], [0, 5], [4, 7], [5, 4], [6, 3]])
+    save_file(data, tmp_path / "data.safetensors")
+    found = mean_of_two(paired, 4)
+    wanted = paired(tmp_path, slice(0, 8))
+    assert not torch.allclose(wanted["all"], wanted["groups"], rtol=1e-2)
+    same_gradients(found, wanted)
