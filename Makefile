@@ -55,6 +55,7 @@ bench: install
 	$(BIN)/python benchmarks/serve_soak.py
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/elastic.py
+	$(BIN)/python benchmarks/smae.py
 	VECSMITH_CASES=200 $(BIN)/python -m pytest tests/serve/test_contract.py
 
 docs: install

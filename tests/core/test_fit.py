@@ -19,6 +19,7 @@ from vecsmith.core import (
     Budget,
     ConfigError,
     DataError,
+    EpochBatches,
     FitOptions,
     ModelError,
     StoreError,
@@ -180,6 +181,59 @@ def test_epochs_budget_takes_each_batch_once_an_epoch(known: bool) -> None:
     result = fit(linear(), step, batches, budget=Budget(epochs=3), options=FitOptions(**CONSTANT))
     assert (result.steps, result.stopped, result.epochs) == (15, "epochs", 3.0)
     assert seen == [float(batch[0, 0]) for batch in data(5)] * 3
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_rates_within_an_epoch(accumulate: int) -> None:
+    """A function's epochs that know their number have the rates of a list, and of steps."""
+
+    def rates(batches: object, budget: Budget) -> list[float]:
+        options = FitOptions(lr=0.1, warmup=0.4, log_every=1, cpu=True, accumulate=accumulate)
+        result = fit(linear(), loss, batches, budget=budget, options=options)
+        return [row["lr"] for row in result.records]
+
+    counted = rates(lambda epoch: EpochBatches(6, iter(data(6))), Budget(epochs=2))
+    assert counted == pytest.approx(rates(data(6), Budget(epochs=2)))
+    assert counted == pytest.approx(rates(data(6), Budget(steps=12 // accumulate)))
+    assert 0 < counted[0] < counted[1] and counted[-1] < counted[-2]
+
+
+@pytest.mark.parametrize("changing", [{"schedule": "linear"}, {"warmup": 0.1}])
+def test_epochs_of_unknown_length_need_a_rate_that_stays(changing: dict[str, object]) -> None:
+    model = linear()
+    before = weights(model)
+    with pytest.raises(ConfigError, match="EpochBatches"):
+        fit(
+            model,
+            loss,
+            lambda epoch: iter(data(5)),
+            budget=Budget(epochs=1),
+            options=FitOptions(**{**CONSTANT, **changing}),
+        )
+    assert torch.equal(weights(model), before)
+
+
+def test_counted_epochs_are_taken_up(tmp_path: Path) -> None:
+    """The first batch is fetched to learn the length; a resumed run still has each once."""
+    options = FitOptions(lr=0.1, checkpoint_every=3, log_every=1, cpu=True)
+    run = {"budget": Budget(epochs=2), "options": options}
+
+    def batches(epoch: int) -> EpochBatches:
+        return EpochBatches(5, iter(data(5)))
+
+    whole = fit(linear(), loss, batches, **run)
+    calls = []
+
+    def stopped(model: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return loss(model, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(linear(), stopped, batches, checkpoint=tmp_path, **run)
+    again = fit(linear(), loss, batches, checkpoint=tmp_path, **run)
+    assert again.steps == 10 and torch.equal(weights(again.model), weights(whole.model))
 
 
 def test_seconds_budget_stops() -> None:

@@ -54,6 +54,9 @@ def mine_negatives(
     Returns:
         For each pair that was looked at the row of its negative, or -1 where none is safe.
     """
+    from vecsmith.train import NegativeFilter
+
+    rule = NegativeFilter(MARGIN, "relative")
     of_row = np.asarray(groups, dtype=np.int64)
     usable = np.isin(of_row, np.fromiter(allowed, np.int64))
     chosen: list[int] = []
@@ -67,8 +70,8 @@ def mine_negatives(
         safe = (rows >= 0) & usable[rows] & (of_row[rows] != own_group)
         if guide is None:
             positives = encoder.encode([pair.positive for pair in block])
-            own = (queries * positives).sum(axis=1, keepdims=True)
-            safe &= cosines < own - MARGIN * abs(own)
+            own = (queries * positives).sum(axis=1)
+            safe &= ~rule.dropped(cosines, own)
         else:
             safe &= safe.cumsum(axis=1) <= _JUDGED
             safe &= _safe_for(guide, block, rows, safe, table)

@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vecsmith.core import (
     ConfigError,
     Interval,
@@ -48,6 +51,23 @@ class Measurement:
     baseline_items: Sequence[float] | None = None
     system_items: Sequence[float] | None = None
     extra: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_items(
+        cls, baseline: NDArray[np.float64], system: NDArray[np.float64], extra: dict[str, float]
+    ) -> "Measurement":
+        """Make it from the items of both sides, whose means are the scores.
+
+        Args:
+            baseline: Scores of the single test items, shape (items,).
+            system: The same items under the system.
+            extra: Further figures of this seed.
+
+        Returns:
+            What the seed gave.
+        """
+        means = float(baseline.mean()), float(system.mean())
+        return cls(*means, baseline.tolist(), system.tolist(), extra)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vecsmith.claims._cut_vocabulary import cut_vocabulary
-from vecsmith.claims._encodings import MINILM
 from vecsmith.claims._gloss_tasks import reciprocal_ranks
+from vecsmith.claims._small_backbone import cached_backbone
 from vecsmith.core import numpy_generator
 
 MENU = ((1, 24), (2, 48), (3, 96), (4, 384))
@@ -35,40 +34,43 @@ class Task:
         batches: Training batches: features of synonyms and of names, the same for every arm.
         queries: One synonym of each held-out term.
         names: Preferred names of the held-out terms, in the same order.
+        definitions: Of the terms that are not held out, for masked pre-training.
     """
 
     batches: list[Features]
     queries: list[str]
     names: list[str]
+    definitions: list[str]
 
 
 @functools.lru_cache(maxsize=1)
-def _terms() -> list[tuple[str, list[str]]]:
+def _terms() -> list[tuple[str, list[str], str]]:
     from vecsmith.data.samples import load_hpo
 
     rows = load_hpo()[:]
     found = []
-    for name, exact in zip(rows["name"], rows["exact"], strict=True):
+    for name, exact, text in zip(rows["name"], rows["exact"], rows["definition"], strict=True):
         others = [text for text in dict.fromkeys(exact) if text.lower() != name.lower()]
         if others:
-            found.append((name, others))
+            found.append((name, others, text or ""))
     return found
 
 
 @functools.lru_cache(maxsize=1)
 def _start() -> Any:
     from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
-    from vecsmith.encode import cut, quiet_hosts, resolve_model
+    from vecsmith.encode import quiet_hosts
 
+    texts = [text for name, others, told in _terms() for text in (name, *others, told)]
+    # every piece that is used is kept: texts are cut into pieces as MiniLM cuts them
+    folder = cached_backbone(texts, blocks=MENU[-1][0], pieces=40_000)
     with quiet_hosts():
-        whole = SentenceTransformer(str(resolve_model(MINILM).path), device="cpu")
-    whole.max_seq_length = LENGTH
-    cut_vocabulary(whole, [text for name, others in _terms() for text in (name, *others)])
-    student = cut(whole, MENU[-1][0])
-    # losses scale by themselves, and the KL of embeddings wants entries of their own size
-    del student[2]
-    return student
+        module = Transformer(str(folder), max_seq_length=LENGTH)
+    # no scaling: losses scale by themselves, and the KL of embeddings wants entries as they are
+    pooling = Pooling(module.get_embedding_dimension(), "mean")
+    return SentenceTransformer(modules=[module, pooling], device="cpu")
 
 
 def new_student(layers: int = 4) -> Any:
@@ -105,11 +107,12 @@ def make_task(seed: int, *, quick: bool) -> Task:
     batches = []
     for _ in range(steps):
         rows = [terms[i] for i in rng.choice(train, BATCH, replace=False)]
-        synonyms = [others[rng.integers(len(others))] for _, others in rows]
-        batches.append([student.preprocess(t) for t in (synonyms, [name for name, _ in rows])])
+        synonyms = [others[rng.integers(len(others))] for _, others, _ in rows]
+        batches.append([student.preprocess(t) for t in (synonyms, [row[0] for row in rows])])
     picked = [terms[i] for i in test]
-    queries = [others[rng.integers(len(others))] for _, others in picked]
-    return Task(batches, queries, [name for name, _ in picked])
+    queries = [others[rng.integers(len(others))] for _, others, _ in picked]
+    definitions = [terms[i][2] for i in train if terms[i][2]]
+    return Task(batches, queries, [row[0] for row in picked], definitions)
 
 
 def contrastive(student: Any) -> Any:
@@ -126,7 +129,14 @@ def contrastive(student: Any) -> Any:
     return ContrastiveLoss(student, temperature=TEMPERATURE)
 
 
-def train(task: Task, seed: int, wrap: Callable[[Any], Any], *, layers: int = 4) -> Any:
+def train(
+    task: Task,
+    seed: int,
+    wrap: Callable[[Any], Any],
+    *,
+    layers: int = 4,
+    student: Any = None,
+) -> Any:
     """Train a student.
 
     Args:
@@ -134,11 +144,12 @@ def train(task: Task, seed: int, wrap: Callable[[Any], Any], *, layers: int = 4)
         seed: Seed of dropout.
         wrap: Student -> loss.
         layers: How many of the four blocks the student has.
+        student: What to train; by default a new one.
 
     Returns:
         The trained student, in evaluation mode.
     """
-    student = new_student(layers)
+    student = student or new_student(layers)
     loss = wrap(student)
     optimizer = torch.optim.AdamW(student.parameters(), lr=RATE, fused=True)
     torch.manual_seed(seed)

@@ -4,18 +4,26 @@ Trained from scratch a model of this size is still at unigram level after minute
 it starts with real word vectors and real attention.
 """
 
-import json
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vecsmith.claims._encodings import MINILM
+from vecsmith.core import cache_dir, hash_text
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def cached_backbone(texts: Sequence[str], *, blocks: int, pieces: int) -> Path:
+    """Return the folder of a small backbone, cut on first use; see `small_backbone`."""
+    folder = cache_dir("claims") / f"backbone-{hash_text(str(blocks), str(pieces), *texts)}"
+    if not (folder / "config.json").exists():
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            fresh = small_backbone(texts, Path(scratch) / "fresh", blocks=blocks, pieces=pieces)
+            fresh.rename(folder)
+    return folder
 
 
 def small_backbone(
@@ -61,34 +69,6 @@ def small_backbone(
     whole.resize_token_embeddings(len(kept), mean_resizing=False)
     whole.get_input_embeddings().weight.data.copy_(vectors)
     whole.config.pad_token_id = 0
-    whole.save_pretrained(str(folder))
+    with quiet_hosts():
+        whole.save_pretrained(str(folder))
     return folder
-
-
-def static_weights(texts: Sequence[str]) -> tuple[str, NDArray[np.float32]]:
-    """Cut MiniLM's tokenizer and word embeddings to the pieces of texts, for `StaticEmbedding`.
-
-    Args:
-        texts: What will be encoded.
-
-    Returns:
-        The tokenizer as JSON, and the vectors, shape (pieces, 384).
-    """
-    from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
-
-    from vecsmith.encode import resolve_model
-
-    folder = Path(resolve_model(MINILM).path)
-    whole = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    whole.no_padding()
-    whole.no_truncation()
-    used = {i for row in whole.encode_batch(list(texts), add_special_tokens=False) for i in row.ids}
-    settings = json.loads(whole.to_str())
-    by_id = {i: piece for piece, i in settings["model"]["vocab"].items()}
-    kept = sorted(used | {settings["model"]["vocab"]["[UNK]"]})
-    settings["model"]["vocab"] = {by_id[i]: place for place, i in enumerate(kept)}
-    settings["added_tokens"], settings["post_processor"] = [], None
-    weights = load_file(folder / "model.safetensors")
-    name = next(n for n in weights if n.endswith("word_embeddings.weight"))
-    return json.dumps(settings), weights[name][kept].astype(np.float32)

@@ -223,13 +223,7 @@ def measure(seed: int, quick: bool) -> Measurement:
     for aspect, part in aspect_bias(world.generic_test, arms["siamese"], world.test).items():
         extra[f"overlap of generic and siamese, {aspect}"] = part
     baseline, system = (document_parts(s, "p@10", len(world.test)) for s in (generic, own))
-    return Measurement(
-        baseline=float(baseline.mean()),
-        system=float(system.mean()),
-        baseline_items=baseline.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(baseline, system, extra)
 
 
 CLAIM = Claim(

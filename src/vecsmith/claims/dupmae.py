@@ -8,7 +8,6 @@ terms, and both halves are judged again.
 """
 
 import copy
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecsmith.claims._contract import Claim, Measurement
-from vecsmith.claims._small_backbone import small_backbone
-from vecsmith.core import cache_dir, hash_text, numpy_generator
+from vecsmith.claims._small_backbone import cached_backbone
+from vecsmith.core import numpy_generator
 from vecsmith.data.samples import load_hpo
 
 LENGTH = 32
@@ -107,12 +106,7 @@ def make_world(seed: int, *, quick: bool) -> World:
 @lru_cache(maxsize=1)
 def backbone_folder() -> Path:
     """Return the folder of the backbone, cut on first use."""
-    texts = [text for text, _ in defined_terms()]
-    folder = cache_dir("claims") / f"backbone-{hash_text('2', str(PIECES), *texts)}"
-    if not (folder / "config.json").exists():
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            small_backbone(texts, Path(scratch) / "fresh", pieces=PIECES).rename(folder)
-    return folder
+    return cached_backbone([text for text, _ in defined_terms()], blocks=2, pieces=PIECES)
 
 
 def as_retriever(auto: Any, halves: Sequence[str] = ("dense", "lexical")) -> Any:
@@ -328,13 +322,7 @@ def measure(seed: int, quick: bool) -> Measurement:
         kept[arm] = found["lexical"]
         extra.update({f"mrr_{n}" if "seconds" not in n else n: v for n, v in figures.items()})
     base, system = kept["retromae"], kept["dupmae_1"]
-    return Measurement(
-        baseline=float(base.mean()),
-        system=float(system.mean()),
-        baseline_items=base.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(base, system, extra)
 
 
 CLAIM = Claim(

@@ -127,13 +127,7 @@ def measure(seed: int, quick: bool) -> Measurement:
         if not quick:
             bias, margin = bias_and_margin(encoder)
             extra[f"length_bias_{name}"], extra[f"margin_{name}"] = bias, margin
-    return Measurement(
-        baseline=float(kept["simcse"].mean()),
-        system=float(kept["both"].mean()),
-        baseline_items=kept["simcse"].tolist(),
-        system_items=kept["both"].tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(kept["simcse"], kept["both"], extra)
 
 
 CLAIM = Claim(

@@ -306,13 +306,7 @@ def measure(seed: int, quick: bool) -> Measurement:
     if not quick and seed == 0:
         extra |= {**domains(seed), **speed()}
     baseline, system = ranks["dense"].mean(axis=0), ranks["moe"].mean(axis=0)
-    return Measurement(
-        baseline=float(baseline.mean()),
-        system=float(system.mean()),
-        baseline_items=baseline.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(baseline, system, extra)
 
 
 CLAIM = Claim(

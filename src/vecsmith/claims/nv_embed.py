@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vecsmith.claims._contract import Claim, Measurement
 from vecsmith.claims._gloss_tasks import reciprocal_ranks
-from vecsmith.claims._small_backbone import static_weights
+from vecsmith.claims._static_student import StartWeights, cut_word_vectors, static_student
 from vecsmith.core import atomic_path, cache_dir, hash_text, numpy_generator
 from vecsmith.data.samples import load_hpo, load_wordnet
 
@@ -215,21 +215,10 @@ def glosses() -> tuple[list[str], list[str]]:
 
 
 @lru_cache(maxsize=1)
-def student_weights() -> tuple[str, NDArray[np.float32]]:
+def student_weights() -> StartWeights:
     """Cut MiniLM's word vectors to the pieces of glosses, labels and terms."""
     pairs = [text for pair in synonym_pairs() for text in pair]
-    return static_weights([*glosses()[0], *CLASSES, *pairs])
-
-
-def new_student() -> Any:
-    """Build the untrained student, a `SentenceTransformer` of static word vectors."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-    from tokenizers import Tokenizer
-
-    settings, weights = student_weights()
-    module = StaticEmbedding(Tokenizer.from_str(settings), embedding_weights=weights.copy())
-    return SentenceTransformer(modules=[module], device="cpu")
+    return cut_word_vectors([*glosses()[0], *CLASSES, *pairs])
 
 
 Rows = list[list[str]]
@@ -343,7 +332,7 @@ def negatives_rule(seed: int, *, quick: bool) -> dict[str, float]:
         for in_batch in (True, False):
             order = numpy_generator(seed, "claim", "order", kind)
             sets = [[(cast[kind], in_batch)]]
-            student = train_student(new_student(), sets, rng=order, steps=steps)
+            student = train_student(static_student(student_weights()), sets, rng=order, steps=steps)
             name = f"f1_{kind}_in_batch_{'on' if in_batch else 'off'}"
             figures[name] = classify(student, train, test)[kind]
     if not quick:
@@ -366,7 +355,9 @@ def _stages(seed: int, gloss_rows: Rows, train: Any, test: Any) -> dict[str, flo
     }
     figures = {}
     for name, stages in plans.items():
-        student = train_student(new_student(), stages, rng=numpy_generator(seed, "claim", "plan"))
+        student = train_student(
+            static_student(student_weights()), stages, rng=numpy_generator(seed, "claim", "plan")
+        )
         encode = partial(student.encode, normalize_embeddings=True, convert_to_tensor=True)
         queries = encode([pairs[i][0] for i in held])
         ranks = reciprocal_ranks(queries, encode([name for _, name in pairs]), held)
@@ -396,13 +387,7 @@ def measure(seed: int, quick: bool) -> Measurement:
             extra[f"mrr_{mask}_{name}"] = float(ranks.mean())
             kept[f"{mask}_{name}"] = ranks
     base, system = kept["bidirectional_mean_linear"], kept["bidirectional_latent"]
-    return Measurement(
-        baseline=float(base.mean()),
-        system=float(system.mean()),
-        baseline_items=base.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(base, system, extra)
 
 
 CLAIM = Claim(

@@ -289,13 +289,7 @@ def measure(seed: int, quick: bool) -> Measurement:
         found[arm] = reciprocal_ranks(train_arm(arm, rows, tokens), test, pool)
         extra[f"mrr_{arm}"] = float(found[arm].mean())
         extra[f"recall@1_{arm}"] = float((found[arm] == 1.0).mean())
-    return Measurement(
-        baseline=float(found["uniform"].mean()),
-        system=float(found["easy_to_hard"].mean()),
-        baseline_items=found["uniform"].tolist(),
-        system_items=found["easy_to_hard"].tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(found["uniform"], found["easy_to_hard"], extra)
 
 
 CLAIM = Claim(

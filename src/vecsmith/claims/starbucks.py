@@ -81,13 +81,7 @@ def measure(seed: int, quick: bool) -> Measurement:
     if not quick:
         extra.update(figures("separate", separate_ranks(task, seed)))
     baseline, system = small_items(kept["2dmse"]), small_items(kept["srl"])
-    return Measurement(
-        baseline=float(baseline.mean()),
-        system=float(system.mean()),
-        baseline_items=baseline.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(baseline, system, extra)
 
 
 CLAIM = Claim(

@@ -66,13 +66,7 @@ def measure(seed: int, quick: bool) -> Measurement:
     taken = layer_times(untrained, task.names[:64], [layers for layers, _ in MENU])
     extra.update({f"ms/text, {layers} blocks": spent for layers, spent in taken.items()})
     baseline, system = small_items(kept["mrl"]), small_items(kept["2dmse"])
-    return Measurement(
-        baseline=float(baseline.mean()),
-        system=float(system.mean()),
-        baseline_items=baseline.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(baseline, system, extra)
 
 
 CLAIM = Claim(

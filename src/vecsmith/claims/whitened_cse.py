@@ -145,13 +145,7 @@ def measure(seed: int, quick: bool) -> Measurement:
             extra |= space_figures(name, encoder, loss)
             extra[f"lee_{name}"] = lee_spearman(encoder)
     baseline, system = kept["simcse_3_views"], kept["whitened"]
-    return Measurement(
-        baseline=float(baseline.mean()),
-        system=float(system.mean()),
-        baseline_items=baseline.tolist(),
-        system_items=system.tolist(),
-        extra=extra,
-    )
+    return Measurement.of_items(baseline, system, extra)
 
 
 CLAIM = Claim(

@@ -1,3 +1,4 @@
+from ._batches import EpochBatches as EpochBatches
 from ._errors import ConfigError as ConfigError
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
@@ -41,6 +42,7 @@ __all__ = [
     "Budget",
     "ConfigError",
     "DataError",
+    "EpochBatches",
     "FitOptions",
     "FitResult",
     "Interval",

@@ -9,7 +9,8 @@ stored too, as far as `_source_states` finds it.
 
 import contextlib
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,6 +21,27 @@ from ._seeds import numpy_generator
 from ._source_states import set_source_states, source_states
 
 Batches = Iterable[Any] | Callable[[int], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class EpochBatches:
+    """The batches of one epoch, of which it is known how many come.
+
+    Attributes:
+        count: How many.
+        batches: What gives them; a generator can be gone through once.
+    """
+
+    count: int
+    batches: Iterable[Any]
+
+    def __len__(self) -> int:
+        """Return how many batches come."""
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go through the batches."""
+        return iter(self.batches)
 
 
 def random_states(*, cuda: bool = True) -> dict[str, Any]:
@@ -117,6 +139,8 @@ class BatchStream:
         self.epoch, self.batch = 0, 0
         self._states = fresh_states(seed, "batches")
         self._states.pop("cuda", None)
+        # batches of all processes in the current epoch, once it has been opened
+        self._length = _length(source)
         self._begin()
 
     def _begin(self) -> None:
@@ -130,14 +154,23 @@ class BatchStream:
         }
         self._ended: dict[str, Any] | None = None
 
-    @property
-    def epochs(self) -> float:
-        """Epochs gone through; whole ones only where the source has no length."""
-        try:
-            length = len(self.source) // self.share[1]  # type: ignore[arg-type]
-        except TypeError:
+    def epochs(self, ahead: float = 0.0) -> float:
+        """Return the epochs gone through; whole ones only where an epoch has no length.
+
+        Args:
+            ahead: How many batches further.
+        """
+        if self._length is None:
             return float(self.epoch)
-        return self.epoch + self.batch / max(length, self.batch, 1)
+        length = max(self._length // self.share[1], self.batch, 1)
+        return self.epoch + (self.batch + ahead) / length
+
+    @property
+    def sized(self) -> bool:
+        """Whether the epoch knows how many batches it has; fetches the first one."""
+        if self._ahead is None:
+            self._ahead = self._fetch()
+        return self._length is not None
 
     def position(self) -> dict[str, Any]:
         """Return what `seek` needs."""
@@ -218,6 +251,15 @@ class BatchStream:
                 if set_epoch is not None:
                     set_epoch(self.epoch)
         # empty, and no change, unless this epoch is taken up again
+        self._length = _length(opened)
         set_source_states(opened, self._at_start["opened"])
         self._at_start["opened"] = source_states(opened)
         return opened
+
+
+def _length(batches: Any) -> int | None:
+    try:
+        return len(batches) if isinstance(batches, Sized) else None
+    except TypeError:
+        # a DataLoader of data without length has __len__, which raises
+        return None

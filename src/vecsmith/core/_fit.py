@@ -61,7 +61,8 @@ def fit(
         step: Function of the model and a batch (on the model's device) that returns the mean loss,
             a scalar. Over several processes it must call the model itself, not its parts.
         batches: A DataLoader, another iterable that can be gone through again, or a function of the
-            epoch's number that returns an iterable. Over several processes each takes its share of
+            epoch's number that returns an iterable (`EpochBatches` tells the number of a
+            generator's batches). Over several processes each takes its share of
             the batches. A resumed run is exact where the batches depend on nothing but the epoch,
             their position in it, the global generators, and generators or a `state_dict` of the
             loader's samplers and dataset; `BatchStream` says what exactly is stored.
@@ -77,7 +78,8 @@ def fit(
         The model and how the training went.
 
     Raises:
-        ConfigError: An argument is out of range, or not that of the checkpoint's run.
+        ConfigError: An argument is out of range, or not that of the checkpoint's run; or the budget
+            is in epochs, the rate changes within it, and batches do not know their number.
         DataError: There are no batches, or not those of the checkpoint's run.
         ModelError: The loss is not finite, weights became NaN, or the checkpoint is another
             model's.
@@ -189,6 +191,7 @@ class _Run:
         """Train to the end of the budget."""
         set_random_states(fresh_states(self.options.seed, "model", str(self.stream.share[0])))
         self._resume()
+        self._check_epochs()
         self.model.train()
         used, limit = self._used()
         with progress(description=self.options.description, total=100.0, unit="%") as bar:
@@ -204,7 +207,7 @@ class _Run:
         return FitResult(
             model=self.plain,
             steps=self.step,
-            epochs=self.stream.epochs,
+            epochs=self.stream.epochs(),
             seconds=self._seconds(),
             stopped=stopped,
             loss=self.last_loss,
@@ -223,10 +226,17 @@ class _Run:
         if self.budget.seconds and self.accelerator.num_processes > 1:
             # all processes must stop at the same step
             seconds = broadcast_object_list([seconds])[0]
-        epochs = self.stream.epochs
-        if self.step and ahead:
-            epochs += ahead * epochs / self.step
+        epochs = self.stream.epochs(ahead * self.options.accumulate)
         return self.budget.used(steps=self.step + ahead, seconds=seconds, epochs=epochs)
+
+    def _check_epochs(self) -> None:
+        changing = self.options.schedule != "constant" or self.options.warmup > 0
+        if self.budget.epochs is not None and changing and not self.stream.sized:
+            raise ConfigError(
+                "a budget in epochs with a rate that changes needs batches that know their number; "
+                "these have no length: wrap them in EpochBatches(count, batches), or give "
+                "Budget(steps=...), or take schedule='constant' and warmup=0"
+            )
 
     def _stopped(self, used: float, limit: str) -> str | None:
         if self.options.patience is not None and self.bad >= self.options.patience:

@@ -25,7 +25,8 @@ class Budget:
     Attributes:
         steps: Optimizer steps.
         seconds: Wall-clock seconds, over all resumed parts of a run.
-        epochs: Passes over the data; parts of one need data that know their length.
+        epochs: Passes over the data; parts of one, and a rate that changes, need data that know
+            their length.
     """
 
     steps: int | None = None

@@ -20,6 +20,7 @@ from vecsmith.core import (
     Budget,
     ConfigError,
     DataError,
+    EpochBatches,
     FitOptions,
     did_you_mean,
     fit,
@@ -160,12 +161,15 @@ def finetune(
     model.train()
     size = min(batch_size, len(rows))
 
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def drawn(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         order = numpy_generator(options.seed, "finetune", str(epoch)).permutation(len(rows))
         for start in range(0, len(order) - size + 1, size):
             part = order[start : start + size]
             pixels = encoder.pixels(_pictures(data, rows[part]))
             yield pixels, torch.from_numpy(places[part])
+
+    def batches(epoch: int) -> EpochBatches:
+        return EpochBatches(len(rows) // size, drawn(epoch))
 
     def step(net: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         pixels, target = batch

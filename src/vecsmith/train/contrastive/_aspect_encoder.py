@@ -16,7 +16,7 @@ for k aspects, one with the others.
 import copy
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +195,9 @@ class AspectEncoder:
         labels = data.matrix(aspect) if run["mask"] else None
         size = min(run["batch"], len(pairs))
 
-        def batches(epoch: int) -> Iterator[NDArray[np.int64]]:
+        def batches(epoch: int) -> list[NDArray[np.int64]]:
             order = numpy_generator(run["seed"], "heads", aspect, str(epoch)).permutation(pairs)
-            for start in range(0, len(order) - size + 1, size):
-                yield order[start : start + size]
+            return [order[at : at + size] for at in range(0, len(order) - size + 1, size)]
 
         def step(head: Callable[[Tensor], Tensor], rows: NDArray[np.int64]) -> Tensor:
             a, b = vectors[rows[:, 0]], vectors[rows[:, 1]]
@@ -210,9 +209,7 @@ class AspectEncoder:
         options = FitOptions(
             lr=run["lr"] or 1e-3, seed=run["seed"], cpu=True, description=f"aspect {aspect}"
         )
-        # in steps: of a function's epochs `fit` knows no parts, and its rate would stand still
-        # within each, at 0 in the first
-        budget = Budget(steps=max(1, round(run["epochs"] * (len(pairs) // size))))
+        budget = Budget(epochs=run["epochs"])
         fit(self.heads[aspect], step, batches, budget=budget, options=options)
 
     def encode(

@@ -27,6 +27,7 @@ from transformers import AutoImageProcessor, AutoTokenizer, VisionTextDualEncode
 from vecsmith.core import (
     Budget,
     ConfigError,
+    EpochBatches,
     FitOptions,
     FitResult,
     ModelError,
@@ -310,8 +311,11 @@ class _Source:
         if self.tower.freeze == "all":
             self.tower.encode(every)
 
-    def batches(self, epoch: int) -> Iterator[dict[str, Any]]:
+    def batches(self, epoch: int) -> EpochBatches:
         """Make the batches of an epoch."""
+        return EpochBatches(len(self.pairs) // self.size, self._batches(epoch))
+
+    def _batches(self, epoch: int) -> Iterator[dict[str, Any]]:
         rng = numpy_generator(self.seed, "pairs", str(epoch))
         for rows, sentences in self.pairs.batches(self.size, rng):
             texts = [self.pairs.texts[r][s] for r, s in zip(rows, sentences, strict=True)]

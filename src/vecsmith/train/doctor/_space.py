@@ -89,7 +89,7 @@ def space_findings(now: SpaceHealth, start: SpaceHealth | None = None) -> list[F
             # a healthy space uses dozens; a small one, a good part of what it has
             1.0 - min(now.dims_in_use / min(10.0, now.dims / 4.0), 1.0),
             (0.2, 0.6, 0.85),
-            f"{now.dims_in_use:.0f} of {now.dims} dimensions are in use{in_use}",
+            f"texts vary as if over {now.dims_in_use:.0f} equal dimensions of {now.dims}{in_use}",
             "the space has collapsed to a few directions: check that negatives differ from "
             "positives, lower the learning rate, and start again from the base model",
         ),
