@@ -250,8 +250,8 @@ class BatchStream:
                 set_epoch = getattr(part, "set_epoch", None)
                 if set_epoch is not None:
                     set_epoch(self.epoch)
-        # empty, and no change, unless this epoch is taken up again
         self._length = _length(opened)
+        # empty, and no change, unless this epoch is taken up again
         set_source_states(opened, self._at_start["opened"])
         self._at_start["opened"] = source_states(opened)
         return opened
