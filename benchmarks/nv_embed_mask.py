@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from vecsmith.claims._gloss_tasks import reciprocal_ranks
-from vecsmith.claims.nv_embed import SMOLLM, TERMS, TEST, synonym_pairs
+from vecsmith.claims.nv_embed import SMOLLM, TEST, ordered_pairs, synonym_pairs
 from vecsmith.core import (
     hardware,
     numpy_generator,
@@ -23,22 +23,12 @@ from vecsmith.core import (
     seeds_and_items_interval,
     write_json,
 )
-from vecsmith.data.samples import load_hpo
 from vecsmith.train import ContrastiveLoss, LLMEmbedder
 
 BLOCKS, RANK, STEPS, BATCH, LENGTH, TEMPERATURE = 6, 8, 60, 24, 16, 0.05
 SEEDS, RATES = (0, 1, 2), (3e-4, 1e-3, 3e-3)
 MASKS = {"causal": False, "bidirectional": True}
 Pairs = list[tuple[str, str]]
-
-
-def other_pairs() -> Pairs:
-    """Pairs of the 1,400 terms on which rates are chosen."""
-    rows = load_hpo()[:]
-    every = zip(rows["exact"], rows["name"], strict=True)
-    pairs = [(exact[0], name) for exact, name in every if exact]
-    order = numpy_generator(0, "claim", "terms").permutation(len(pairs))
-    return [pairs[i] for i in order[-1400:]]
 
 
 def embedder(bidirectional: bool) -> Any:
@@ -88,8 +78,7 @@ def run(mask: str, pairs: Pairs, held_out: int, seed: int, rate: float) -> NDArr
 def main() -> None:
     """Measure and store."""
     torch.set_num_threads(2)
-    others, pairs = other_pairs(), synonym_pairs()
-    assert len(pairs) == TERMS
+    others, pairs = ordered_pairs()[-1400:], synonym_pairs()
     chosen, tried = {}, {}
     for mask in MASKS:
         found = {rate: float(run(mask, others, 400, 99, rate).mean()) for rate in RATES}

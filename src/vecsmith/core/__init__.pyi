@@ -23,6 +23,7 @@ from ._fit import fit as fit
 from ._fit_options import Budget as Budget
 from ._fit_options import FitOptions as FitOptions
 from ._fit_options import FitResult as FitResult
+from ._processes import leave_processes_at_exit as leave_processes_at_exit
 from ._progress import progress as progress
 from ._resources import hardware as hardware
 from ._resources import peak_memory_mb as peak_memory_mb
@@ -59,6 +60,7 @@ __all__ = [
     "hash_text",
     "is_disk_error",
     "last_checkpoint",
+    "leave_processes_at_exit",
     "mean_interval",
     "numpy_generator",
     "paired_interval",

@@ -165,9 +165,8 @@ class BatchStream:
         length = max(self._length // self.share[1], self.batch, 1)
         return self.epoch + (self.batch + ahead) / length
 
-    @property
-    def sized(self) -> bool:
-        """Whether the epoch knows how many batches it has; fetches the first one."""
+    def knows_length(self) -> bool:
+        """Tell whether the epoch of the next batch knows how many it has; fetches that batch."""
         if self._ahead is None:
             self._ahead = self._fetch()
         return self._length is not None

@@ -29,6 +29,7 @@ from ._batches import (
 from ._checkpoint import load_tree, save_tree
 from ._errors import ConfigError, ModelError, StoreError, require
 from ._fit_options import Budget, FitOptions, FitResult
+from ._processes import leave_processes_at_exit
 from ._progress import progress
 
 if TYPE_CHECKING:
@@ -62,10 +63,10 @@ def fit(
             a scalar. Over several processes it must call the model itself, not its parts.
         batches: A DataLoader, another iterable that can be gone through again, or a function of the
             epoch's number that returns an iterable (`EpochBatches` tells the number of a
-            generator's batches). Over several processes each takes its share of
-            the batches. A resumed run is exact where the batches depend on nothing but the epoch,
-            their position in it, the global generators, and generators or a `state_dict` of the
-            loader's samplers and dataset; `BatchStream` says what exactly is stored.
+            generator's batches). Over several processes each takes its share of the batches. A
+            resumed run is exact where the batches depend on nothing but the epoch, their position
+            in it, the global generators, and generators or a `state_dict` of the loader's samplers
+            and dataset; `BatchStream` says what exactly is stored.
         budget: How long.
         options: How; the defaults of `FitOptions`.
         optimizer: Over the model's parameters; by default AdamW.
@@ -108,6 +109,7 @@ def _prepared(
     from accelerate.state import AcceleratorState, PartialState
     from accelerate.utils import GradientAccumulationPlugin
 
+    leave_processes_at_exit()
     # accelerate keeps one precision and device a process, and refuses others in a later run
     moved = PartialState._shared_state.get("_cpu", options.cpu) != options.cpu
     AcceleratorState._reset_state(reset_partial_state=moved)
@@ -191,12 +193,11 @@ class _Run:
         """Train to the end of the budget."""
         set_random_states(fresh_states(self.options.seed, "model", str(self.stream.share[0])))
         self._resume()
-        self._check_epochs()
         self.model.train()
         used, limit = self._used()
         with progress(description=self.options.description, total=100.0, unit="%") as bar:
             while (stopped := self._stopped(used, limit)) is None:
-                self._update(step, self.options.rate(self._used(ahead=0.5)[0]))
+                self._update(step, self._rate())
                 self.step += 1
                 used, limit = self._used()
                 self._after(validate, last=used >= 1.0)
@@ -229,14 +230,16 @@ class _Run:
         epochs = self.stream.epochs(ahead * self.options.accumulate)
         return self.budget.used(steps=self.step + ahead, seconds=seconds, epochs=epochs)
 
-    def _check_epochs(self) -> None:
+    def _rate(self) -> float:
         changing = self.options.schedule != "constant" or self.options.warmup > 0
-        if self.budget.epochs is not None and changing and not self.stream.sized:
+        # asked at each step: the length of an epoch is known once it has been opened
+        if self.budget.epochs is not None and changing and not self.stream.knows_length():
             raise ConfigError(
                 "a budget in epochs with a rate that changes needs batches that know their number; "
                 "these have no length: wrap them in EpochBatches(count, batches), or give "
                 "Budget(steps=...), or take schedule='constant' and warmup=0"
             )
+        return self.options.rate(self._used(ahead=0.5)[0])
 
     def _stopped(self, used: float, limit: str) -> str | None:
         if self.options.patience is not None and self.bad >= self.options.patience:

@@ -1,33 +1,17 @@
 """Several processes that train together: what only the main one does, while the others wait."""
 
-import atexit
-import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from vecsmith.core import VecsmithError, require
+from vecsmith.core import VecsmithError, leave_processes_at_exit, require
 
 Result = TypeVar("Result")
-
-
-def _leave() -> None:
-    import torch
-
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
-
-
-@functools.cache
-def _leave_at_exit() -> None:
-    # torch's worker threads may hold the last tensors still; freed after the interpreter has
-    # ended, these abort the process
-    atexit.register(_leave)
 
 
 def _state() -> Any:
     import torch
 
-    _leave_at_exit()
+    leave_processes_at_exit()
     # without a GPU the processes find each other only when this is said
     return require("accelerate", "train").PartialState(cpu=not torch.cuda.is_available())
 
