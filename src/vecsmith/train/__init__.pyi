@@ -1,4 +1,6 @@
 from ._contrastive_rows import to_contrastive as to_contrastive
+from ._listwise import LISTWISE as LISTWISE
+from ._listwise import listwise_loss as listwise_loss
 from ._llm_embedder import LLMEmbedder as LLMEmbedder
 from ._llm_embedder import instruct as instruct
 from ._llm_embedder import load_nv_embed as load_nv_embed
@@ -53,6 +55,8 @@ from .matryoshka._two_d import Grid2D as Grid2D
 from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
 
 __all__ = [
+    "LISTWISE",
+    "listwise_loss",
     "AspectEncoder",
     "AspectRankingLoss",
     "BidirectionalContrastiveLoss",
