@@ -3,7 +3,6 @@ from ._emoji import STYLES as STYLES
 from ._emoji import emoji_part as emoji_part
 from ._emoji import load_emoji as load_emoji
 from ._gensim import load_lee as load_lee
-from ._gensim import load_word_similarity as load_word_similarity
 from ._hpo import load_hpo as load_hpo
 from ._icd10cm import load_icd10cm as load_icd10cm
 from ._openclipart import load_openclipart as load_openclipart
@@ -12,16 +11,31 @@ from ._packages import Package as Package
 from ._packages import fetch as fetch
 from ._thumbnails import on_white as on_white
 from ._thumbnails import thumbnails as thumbnails
+from ._word_lists import AssociationTest as AssociationTest
+from ._word_lists import GenderLists as GenderLists
+from ._word_lists import Occupation as Occupation
+from ._word_lists import google_news_path as google_news_path
+from ._word_lists import load_analogies as load_analogies
+from ._word_lists import load_association_tests as load_association_tests
+from ._word_lists import load_gender_lists as load_gender_lists
+from ._word_lists import load_word_similarity as load_word_similarity
 from ._wordnet import load_wordnet as load_wordnet
 
 __all__ = [
+    "AssociationTest",
+    "GenderLists",
+    "Occupation",
     "PACKAGES",
     "Package",
     "STYLES",
     "emoji_part",
     "fetch",
+    "google_news_path",
+    "load_analogies",
+    "load_association_tests",
     "load_debian",
     "load_emoji",
+    "load_gender_lists",
     "load_hpo",
     "load_icd10cm",
     "load_lee",

@@ -1,16 +1,14 @@
-"""Human judgements of similarity that the gensim package carries: Lee's documents, word pairs."""
+"""Human judgements of similarity of documents that the gensim package carries (Lee)."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vecsmith.core import DataError, did_you_mean, require
+from vecsmith.core import DataError, require
 
 from ._packages import fetch
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-_WORDS = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 
 
 def _file(name: str) -> Path:
@@ -42,33 +40,4 @@ def load_lee() -> "Dataset":
             "text_b": [texts[j] for _, j in places],
             "score": [(table[i][j] + table[j][i]) / 2 for i, j in places],
         }
-    )
-
-
-def load_word_similarity(name: str) -> "Dataset":
-    """Load pairs of words with human similarity.
-
-    Args:
-        name: "wordsim353" (L. Finkelstein and others, 2002; relatedness) or "simlex999" (F. Hill
-            and others, 2015; similarity).
-
-    Returns:
-        Columns text_a, text_b and score (0 to 10).
-
-    Raises:
-        DataError: Unknown name.
-    """
-    if name not in _WORDS:
-        raise DataError(f"no word similarity data is called {name!r}; {did_you_mean(name, _WORDS)}")
-    datasets = require("datasets", "train")
-    rows: list[tuple[str, str, float]] = []
-    for line in _file(_WORDS[name]).read_text(encoding="utf-8").splitlines():
-        parts = line.split()
-        try:
-            rows.append((parts[0], parts[1], float(parts[2])))
-        except (IndexError, ValueError):
-            # a comment, or the heading
-            continue
-    return datasets.Dataset.from_dict(
-        {key: [row[i] for row in rows] for i, key in enumerate(("text_a", "text_b", "score"))}
     )
