@@ -1,6 +1,8 @@
 from ._aspects import AspectScores as AspectScores
 from ._aspects import aspect_bias as aspect_bias
 from ._aspects import evaluate_aspects as evaluate_aspects
+from ._ctr import CTRScores as CTRScores
+from ._ctr import evaluate_ctr as evaluate_ctr
 from ._grid import Grid as Grid
 from ._grid import SizeResult as SizeResult
 from ._grid import evaluate_grid as evaluate_grid
@@ -44,6 +46,7 @@ from ._space import uniformity as uniformity
 __all__ = [
     "AspectScores",
     "BestF1",
+    "CTRScores",
     "Evaluation",
     "Grid",
     "Groups",
@@ -60,6 +63,7 @@ __all__ = [
     "compare",
     "document_ranks",
     "evaluate_aspects",
+    "evaluate_ctr",
     "evaluate_grid",
     "evaluate_hierarchy",
     "evaluate_index",

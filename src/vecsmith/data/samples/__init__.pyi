@@ -1,3 +1,4 @@
+from ._adult import load_adult as load_adult
 from ._debian import load_debian as load_debian
 from ._emoji import STYLES as STYLES
 from ._emoji import emoji_part as emoji_part
@@ -5,6 +6,7 @@ from ._emoji import load_emoji as load_emoji
 from ._gensim import load_lee as load_lee
 from ._hpo import load_hpo as load_hpo
 from ._icd10cm import load_icd10cm as load_icd10cm
+from ._movielens import load_movielens as load_movielens
 from ._openclipart import load_openclipart as load_openclipart
 from ._packages import PACKAGES as PACKAGES
 from ._packages import Package as Package
@@ -31,6 +33,7 @@ __all__ = [
     "emoji_part",
     "fetch",
     "google_news_path",
+    "load_adult",
     "load_analogies",
     "load_association_tests",
     "load_debian",
@@ -39,6 +42,7 @@ __all__ = [
     "load_hpo",
     "load_icd10cm",
     "load_lee",
+    "load_movielens",
     "load_openclipart",
     "load_word_similarity",
     "load_wordnet",

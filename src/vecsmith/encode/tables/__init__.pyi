@@ -1,6 +1,31 @@
+from ._embedding import CompressedEmbedding as CompressedEmbedding
+from ._embedding import Stage as Stage
+from ._frozen import FrozenEmbedding as FrozenEmbedding
+from ._hashing import hash_ids as hash_ids
+from ._hashing import hash_integers as hash_integers
+from ._hashing import hash_texts as hash_texts
+from ._hashing import salt_of as salt_of
+from ._hashing import to_keys as to_keys
+from ._methods import METHODS as METHODS
 from ._product_quantiser import ProductQuantiser as ProductQuantiser
 from ._product_quantiser import negative_distances as negative_distances
 from ._product_quantiser import read_codes as read_codes
 from ._product_quantiser import split_parts as split_parts
+from ._shape import TableShape as TableShape
 
-__all__ = ["ProductQuantiser", "negative_distances", "read_codes", "split_parts"]
+__all__ = [
+    "CompressedEmbedding",
+    "FrozenEmbedding",
+    "METHODS",
+    "ProductQuantiser",
+    "Stage",
+    "TableShape",
+    "hash_ids",
+    "hash_integers",
+    "hash_texts",
+    "negative_distances",
+    "read_codes",
+    "salt_of",
+    "split_parts",
+    "to_keys",
+]

@@ -1,0 +1,5 @@
+"""Rows of categorical fields with a label: encoded tables, vocabularies, click logs."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

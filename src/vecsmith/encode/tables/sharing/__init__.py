@@ -1,0 +1,5 @@
+"""Tables in which several values share vectors or parts of them."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,3 @@
+from ._hash import HashTable as HashTable
+
+__all__ = ["HashTable"]
