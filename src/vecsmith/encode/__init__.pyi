@@ -28,6 +28,8 @@ from .text import set_precision as set_precision
 from .text import truncate as truncate
 from .text import weights_hash as weights_hash
 from .text import with_domain as with_domain
+from .words import WordVectors as WordVectors
+from .words import vectors_of_words as vectors_of_words
 
 __all__ = [
     "Encoder",
@@ -40,6 +42,7 @@ __all__ = [
     "TorchEncoder",
     "VisionEncoder",
     "VisionOutput",
+    "WordVectors",
     "cut",
     "elastic_view",
     "encode_at",
@@ -58,6 +61,7 @@ __all__ = [
     "resolve_model",
     "set_precision",
     "truncate",
+    "vectors_of_words",
     "weights_hash",
     "with_domain",
 ]

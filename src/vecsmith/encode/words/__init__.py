@@ -1,0 +1,5 @@
+"""Words and tokens -> vectors: one table with its words, whatever made it."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
