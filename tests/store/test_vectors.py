@@ -5,6 +5,7 @@ from vecsmith.core import ConfigError, StoreError
 from vecsmith.store import (
     _vectors,
     build_vectors,
+    index_parts,
     index_recipe,
     load_vectors,
     reconstruct,
@@ -12,6 +13,7 @@ from vecsmith.store import (
     search_vectors,
 )
 from vecsmith.store._vectors import EXACT_UP_TO
+from vecsmith.store.compressed import train_parts
 
 
 def unit(vectors):
@@ -145,3 +147,36 @@ def test_a_foreign_or_missing_file_is_named(tmp_path):
     (tmp_path / "vectors.faiss").write_bytes(b"nothing of the kind" * 99)
     with pytest.raises(StoreError, match="is damaged"):
         load_vectors(tmp_path / "vectors.faiss")
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_given_parts_are_used_and_read_back(precision, tmp_path):
+    vectors = clustered(3000, 32)
+    parts = train_parts(vectors, "ivf_opq", lists=16, parts=8, bits=6, rounds=3)
+    parts.assignment = parts.nearest_lists(vectors)
+    blocks = np.array_split(vectors, 4)
+    index = build_vectors(blocks, 3000, 32, precision=precision, train=vectors, parts=parts)
+    save_vectors(index, tmp_path / "vectors.faiss")
+    index = load_vectors(tmp_path / "vectors.faiss")
+    again = index_parts(index)
+    for name in ("rotation", "centroids", "codebooks", "assignment"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(parts, name))
+    atol = 1e-3 if precision == "float32" else 2e-2
+    np.testing.assert_allclose(reconstruct(index, np.arange(3000)), vectors, atol=atol)
+    queries = clustered(50, 32, seed=1)
+    cosines, rows = search_vectors(index, queries, 10)
+    _, wanted = exact(vectors, queries, 10)
+    assert np.mean([len(np.intersect1d(a, b)) for a, b in zip(rows, wanted, strict=True)]) > 7
+    np.testing.assert_allclose(
+        cosines, np.take_along_axis(queries @ vectors.T, rows, 1), atol=10 * atol
+    )
+    # with most rows hidden, searched through the codes all the same
+    shown = np.arange(0, 3000, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_vectors, "_FEW_ROWS", 10)
+        _, rows = search_vectors(index, queries, 10, rows=shown)
+    assert np.isin(rows, shown).all()
+
+
+def test_an_index_without_codes_has_no_parts():
+    assert index_parts(build_vectors([clustered(10, 4)], 10, 4)) is None

@@ -9,6 +9,7 @@ from ._errors import did_you_mean as did_you_mean
 from ._errors import require as require
 from ._files import atomic_path as atomic_path
 from ._files import cache_dir as cache_dir
+from ._files import fresh_dir as fresh_dir
 from ._files import hash_text as hash_text
 from ._files import is_disk_error as is_disk_error
 from ._files import last_checkpoint as last_checkpoint
@@ -57,6 +58,7 @@ __all__ = [
     "did_you_mean",
     "fit",
     "hardware",
+    "fresh_dir",
     "hash_text",
     "is_disk_error",
     "last_checkpoint",

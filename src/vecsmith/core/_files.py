@@ -155,6 +155,29 @@ def replace_dir(fresh: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def fresh_dir(target: str | Path) -> Iterator[Path]:
+    """Fill a new folder, which takes its place when the block ends without an error.
+
+    Args:
+        target: The final place; what lies there is replaced, parents are made.
+
+    Yields:
+        An empty folder beside it.
+
+    Raises:
+        StoreError: The folder cannot be renamed.
+    """
+    place = Path(target)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
+        # its name is taken as a title by some hosts' cards
+        fresh = Path(scratch) / place.name
+        fresh.mkdir()
+        yield fresh
+        replace_dir(fresh, place)
+
+
 def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.old")
 

@@ -49,20 +49,27 @@ from ._store import fuse as fuse
 from ._store import model_of as model_of
 from ._vectors import EXACT_UP_TO as EXACT_UP_TO
 from ._vectors import build_vectors as build_vectors
+from ._vectors import index_parts as index_parts
 from ._vectors import index_recipe as index_recipe
 from ._vectors import load_vectors as load_vectors
 from ._vectors import reconstruct as reconstruct
 from ._vectors import save_vectors as save_vectors
 from ._vectors import search_vectors as search_vectors
+from .compressed import CandidateSampling as CandidateSampling
+from .compressed import DistillVQ as DistillVQ
+from .compressed import DistilOptions as DistilOptions
 
 __all__ = [
     "AdapterOptions",
     "Answer",
     "CUTOFF_RULES",
+    "CandidateSampling",
     "Candidates",
     "Catalogue",
     "CosineAdapter",
     "CutoffRule",
+    "DistilOptions",
+    "DistillVQ",
     "DuplexIndex",
     "EXACT_UP_TO",
     "Entry",
@@ -98,6 +105,7 @@ __all__ = [
     "group_names",
     "harvest_lists",
     "highlight",
+    "index_parts",
     "index_recipe",
     "load_vectors",
     "model_of",

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from vecsmith.core import ConfigError, StoreError, atomic_path
 
+from .compressed._index_parts import IndexParts, put_together, take_apart
+
 EXACT_UP_TO = 50_000
 PRECISIONS = ("float32", "int8")
 _TRAIN_ROWS = 100_000
@@ -52,6 +54,7 @@ def build_vectors(
     *,
     precision: str = "float32",
     train: NDArray[np.float32] | None = None,
+    parts: IndexParts | None = None,
 ) -> Any:
     """Build an index from blocks of unit vectors.
 
@@ -62,6 +65,9 @@ def build_vectors(
         precision: "float32" or "int8".
         train: Sample for what must be trained; needed above `EXACT_UP_TO`, else made from the first
             block.
+        parts: Rotation, centroids and codebooks that are to be used, with the list of each vector
+            (see `index_parts`); the vectors themselves lie behind the codes, as they do in every
+            index above `EXACT_UP_TO`.
 
     Returns:
         A faiss index with `count` rows.
@@ -71,6 +77,10 @@ def build_vectors(
     """
     import faiss
 
+    if parts is not None:
+        behind = "SQfp16" if precision == "float32" else "SQ8"
+        whole = faiss.index_factory(dims, behind, faiss.METRIC_INNER_PRODUCT)
+        return _refined(blocks, parts, whole, train)
     recipe = index_recipe(count, dims, precision)
     index = faiss.index_factory(dims, recipe, faiss.METRIC_INNER_PRODUCT)
     if count == 0:
@@ -85,6 +95,43 @@ def build_vectors(
     if count > EXACT_UP_TO:
         _tune(index, min(count, 200))
     return index
+
+
+def _refined(
+    blocks: Iterable[NDArray[np.float32]], parts: IndexParts, whole: Any, train: Any
+) -> Any:
+    """Codes made with given parts, and the vectors behind them."""
+    import faiss
+
+    def into_both() -> Iterable[NDArray[np.float32]]:
+        for block in blocks:
+            rows = np.ascontiguousarray(block, np.float32)
+            if not whole.is_trained:
+                whole.train(rows if train is None else train)
+            whole.add(rows)
+            yield rows
+
+    coded: Any = put_together(parts, into_both())
+    index = faiss.IndexRefine(coded, whole)
+    index.own_fields = index.own_refine_index = True
+    for held in (coded, whole):
+        held.this.disown()
+    _tune(index, min(index.ntotal, 200))
+    return index
+
+
+def index_parts(index: Any) -> IndexParts | None:
+    """Read the parts of a coded index that has the vectors themselves behind the codes.
+
+    Args:
+        index: A faiss index of `build_vectors`.
+
+    Returns:
+        Rotation, centroids, codebooks and the list of each vector; None for an index without codes.
+    """
+    if getattr(index, "refine_index", None) is None:
+        return None
+    return take_apart(index.base_index)
 
 
 def _tune(index: Any, samples: int) -> None:

@@ -5,7 +5,6 @@ token ids of its text column itself, and returns a scalar. So it runs in
 `SentenceTransformerTrainer`, alone or beside other losses; `fit` trains on plain texts without it.
 """
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from vecsmith.core import (
     FitResult,
     ModelError,
     fit,
-    replace_dir,
+    fresh_dir,
 )
 from vecsmith.encode import quiet_hosts, resolve_model
 from vecsmith.train.contrastive import state_beside_model, state_callback
@@ -236,13 +235,9 @@ class MaskedAutoencoder(nn.Module):
         Args:
             folder: Where to; what lies there is replaced. sentence-transformers loads it too.
         """
-        target = Path(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            fresh = Path(scratch) / "encoder"
+        with fresh_dir(folder) as fresh:
             save_masked_model(self.encoder, self.head, fresh)
             self.model.tokenizer.save_pretrained(str(fresh))
-            replace_dir(fresh, target)
 
     def _own(self) -> list[nn.Parameter]:
         parts = (self.head, self.decoder, self.embed)

@@ -12,7 +12,6 @@ is counted with both halves: dense dims + k values + k word ids.
 Paper: RetroMAE v2 (S. Xiao, Z. Liu and others, 2022), whose pre-training is `DupMAE`.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +28,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vecsmith.core import ConfigError, DataError, ModelError, read_json, replace_dir, write_json
+from vecsmith.core import ConfigError, DataError, ModelError, fresh_dir, read_json, write_json
 from vecsmith.encode import quiet_hosts, resolve_model
 from vecsmith.train.contrastive import Batch, Objective
 
@@ -182,16 +181,12 @@ class DuplexRetriever(nn.Module):
         Args:
             folder: Where to; what lies there is replaced.
         """
-        target = Path(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            fresh = Path(scratch) / "retriever"
+        with fresh_dir(folder) as fresh:
             with quiet_hosts():
                 self.model.save_pretrained(str(fresh), create_model_card=False)
             state = {k: v for k, v in self.state_dict().items() if not k.startswith("model.")}
             save_file({k: v.contiguous() for k, v in state.items()}, str(fresh / HEAD))
             write_json(fresh / SETTINGS, {"topk": self.topk, "halves": list(self.halves)})
-            replace_dir(fresh, target)
 
     @classmethod
     def _load(cls, folder: Path) -> "DuplexRetriever":
