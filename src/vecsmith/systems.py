@@ -144,6 +144,15 @@ SYSTEMS: dict[str, System] = {
         does="Trains one encoder so that it can be cut at any layer and at any leading dimension.",
         use="The same model must serve small and large machines, at sizes not yet known.",
     ),
+    "unified-embedding": System(
+        title="Unified Embedding: Battle-Tested Feature Representations for Web-Scale ML Systems",
+        year=2023,
+        name="vecsmith.encode:UnifiedEmbedding",
+        does="Holds the vectors of all categorical features in one hashed table, so that collisions "
+        "fall between features, where the network can undo them.",
+        use="A click or recommender model has many id-like features, a fixed memory budget, and "
+        "values that come and go.",
+    ),
     "whitened-cse": System(
         title="WhitenedCSE: Whitening-based Contrastive Learning of Sentence Embeddings",
         year=2023,

@@ -1,6 +1,10 @@
 from .images import VisionEncoder as VisionEncoder
 from .images import VisionOutput as VisionOutput
+from .tables import CompressedEmbedding as CompressedEmbedding
+from .tables import FrozenEmbedding as FrozenEmbedding
 from .tables import ProductQuantiser as ProductQuantiser
+from .tables import UnifiedEmbedding as UnifiedEmbedding
+from .tables import UnifiedSpec as UnifiedSpec
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import MoEExtension as MoEExtension
@@ -32,7 +36,9 @@ from .words import WordVectors as WordVectors
 from .words import vectors_of_words as vectors_of_words
 
 __all__ = [
+    "CompressedEmbedding",
     "Encoder",
+    "FrozenEmbedding",
     "LatentAttentionPooling",
     "MoEExtension",
     "MoETransformer",
@@ -40,6 +46,8 @@ __all__ = [
     "ProductQuantiser",
     "ResolvedModel",
     "TorchEncoder",
+    "UnifiedEmbedding",
+    "UnifiedSpec",
     "VisionEncoder",
     "VisionOutput",
     "WordVectors",

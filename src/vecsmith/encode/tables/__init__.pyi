@@ -1,5 +1,4 @@
 from ._embedding import CompressedEmbedding as CompressedEmbedding
-from ._embedding import Stage as Stage
 from ._frozen import FrozenEmbedding as FrozenEmbedding
 from ._hashing import hash_ids as hash_ids
 from ._hashing import hash_integers as hash_integers
@@ -12,6 +11,11 @@ from ._product_quantiser import negative_distances as negative_distances
 from ._product_quantiser import read_codes as read_codes
 from ._product_quantiser import split_parts as split_parts
 from ._shape import TableShape as TableShape
+from ._staged import Stage as Stage
+from ._staged import StagedTable as StagedTable
+from ._unified import UnifiedEmbedding as UnifiedEmbedding
+from ._unified_report import UnifiedReport as UnifiedReport
+from ._unified_spec import UnifiedSpec as UnifiedSpec
 
 __all__ = [
     "CompressedEmbedding",
@@ -19,7 +23,11 @@ __all__ = [
     "METHODS",
     "ProductQuantiser",
     "Stage",
+    "StagedTable",
     "TableShape",
+    "UnifiedEmbedding",
+    "UnifiedReport",
+    "UnifiedSpec",
     "hash_ids",
     "hash_integers",
     "hash_texts",

@@ -28,25 +28,7 @@ from ._base import TableBase
 from ._budget import refuse_rate
 from ._frozen import FrozenEmbedding
 from ._shape import TableShape, joined_counts
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One part of a method's training.
-
-    Attributes:
-        name: "train", "warm up", "search" or "retrain".
-        share: Epochs as part of those of a whole training, at least one epoch.
-        search: What `architecture()` returns learns on validation batches, by turns with the rest.
-        fresh: Start the network above the table anew.
-        early_stop: Stop when the validation score has not grown for some epochs.
-    """
-
-    name: str
-    share: float = 1.0
-    search: bool = False
-    fresh: bool = False
-    early_stop: bool = True
+from ._staged import StagedTable
 
 
 @dataclass(frozen=True)
@@ -66,6 +48,7 @@ class TablePlan:
         padding_idx: Id whose vector is zero.
         sparse: Gradients of gathered rows only, for tables too big for dense ones.
         settings: The method's own.
+        start: Standard deviation of the vectors' entries at the start; None: Xavier's.
     """
 
     shape: TableShape
@@ -75,10 +58,13 @@ class TablePlan:
     padding_idx: int | None
     sparse: bool
     settings: Any
+    start: float | None = None
 
     @property
     def std(self) -> float:
-        """Standard deviation of the vectors' entries at the start (Xavier)."""
+        """Standard deviation of the vectors' entries at the start."""
+        if self.start is not None:
+            return self.start
         return math.sqrt(2.0 / (self.shape.total + self.shape.dim))
 
     def generator(self, name: str) -> torch.Generator:
@@ -102,7 +88,7 @@ class TablePlan:
         return nn.Parameter(tensor)
 
 
-class CompressedEmbedding(TableBase):
+class CompressedEmbedding(StagedTable, TableBase):
     """A table of vectors in fewer bytes; see `METHODS` for what there is.
 
     Args:
@@ -140,7 +126,8 @@ class CompressedEmbedding(TableBase):
             counts: How often each value occurs in the training rows, one array a field.
             seed: Seed of start and hashes.
             padding_idx: Id (within its field) whose vector is zero and never learns.
-            **settings: The method's own; `sparse=True` for gradients of gathered rows only.
+            **settings: The method's own; for all, `sparse=True` (gradients of gathered rows only)
+                and `start` (standard deviation of the vectors' entries at the start).
 
         Returns:
             The table.
@@ -157,7 +144,7 @@ class CompressedEmbedding(TableBase):
         kind = METHODS[method]
         if not 0.0 < rate <= 1.0:
             raise ConfigError(f"rate must be above 0 and at most 1; got {rate!r}")
-        sparse = bool(settings.pop("sparse", False))
+        sparse, start = bool(settings.pop("sparse", False)), settings.pop("start", None)
         if sparse and not kind.sparse_gradients:
             able = [name for name, each in METHODS.items() if each.sparse_gradients]
             raise ConfigError(f"{method!r} has no sparse gradients; these have: {', '.join(able)}")
@@ -170,6 +157,7 @@ class CompressedEmbedding(TableBase):
             padding_idx=padding_idx,
             sparse=sparse,
             settings=_settings(kind, settings),
+            start=start,
         )
         least = kind.least_rate(plan)
         if rate < least - 1e-9:
@@ -249,74 +237,11 @@ class CompressedEmbedding(TableBase):
         """
         self.freeze().save_pretrained(folder)
 
-    # what a method needs of the training; most need nothing
-
-    def stages(self) -> tuple[Stage, ...]:
-        """The parts of the training, in order."""
-        return (Stage("train"),)
-
-    def begin(self, stage: Stage, steps: int) -> None:
-        """Prepare for a stage.
-
-        Args:
-            stage: One of `stages()`.
-            steps: Optimizer steps it may take.
-        """
-
-    def end(self, stage: Stage) -> None:
-        """Finish a stage, with the best weights in place.
-
-        Args:
-            stage: One of `stages()`.
-        """
-
-    def penalty(self) -> Tensor | None:
-        """What is added to the loss after a lookup in train mode; None for nothing."""
-        return None
-
-    def architecture(self) -> list[nn.Parameter]:
-        """Parameters that a search stage trains on validation batches."""
-        return []
-
-    def search_step(self, lr: float) -> None:
-        """Move `architecture()` along the gradients it holds, which are then cleared.
-
-        Args:
-            lr: Learning rate of the weights.
-        """
-
-    def after_step(self, lr: float) -> None:
-        """Do what follows a step of the optimizer.
-
-        Args:
-            lr: Its learning rate.
-        """
-
-    def readiness(self) -> float:
-        """How far the table is on the way to its budget, 1.0 when its scores count."""
-        return 1.0
-
-    def attach(self, optimizer: torch.optim.Optimizer) -> Any:
-        """Call `after_step` after each step of an optimizer.
-
-        Args:
-            optimizer: The one that trains this table.
-
-        Returns:
-            A handle whose `remove()` undoes it.
-        """
-
-        def hook(given: torch.optim.Optimizer, *_: Any) -> None:
-            self.after_step(float(given.param_groups[0]["lr"]))
-
-        return optimizer.register_step_post_hook(hook)
-
 
 def _settings(kind: type[CompressedEmbedding], given: dict[str, Any]) -> Any:
     known = [field.name for field in fields(kind.Settings)]
     for name in given:
         if name not in known:
-            raise ConfigError(
-                f"{kind.name!r} has no setting {name!r}; {did_you_mean(name, [*known, 'sparse'])}"
-            )
+            hint = did_you_mean(name, [*known, "sparse", "start"])
+            raise ConfigError(f"{kind.name!r} has no setting {name!r}; {hint}")
     return kind.Settings(**given)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vecsmith.core import Budget, ConfigError, EpochBatches, FitOptions, fit, numpy_generator
 from vecsmith.data.tables import FieldTable
-from vecsmith.encode.tables import CompressedEmbedding, Stage
+from vecsmith.encode.tables import Stage, StagedTable
 
 from ._auc import roc_auc
 from ._ctr_model import CTRModel
@@ -125,7 +125,7 @@ def fit_ctr(
     """
     options = options or CTROptions()
     table = model.embedding
-    stages = table.stages() if isinstance(table, CompressedEmbedding) else (Stage("train"),)
+    stages = table.stages() if isinstance(table, StagedTable) else (Stage("train"),)
     result = CTRFit(model)
     for place, stage in enumerate(stages):
         folder = None if checkpoint is None else Path(checkpoint) / f"{place}-{stage.name}"
@@ -144,17 +144,17 @@ def _fit_stage(
     table = model.embedding
     epoch_steps = -(-len(train) // options.batch_size)
     steps = epoch_steps * max(1, round(options.epochs * stage.share))
-    compressed = isinstance(table, CompressedEmbedding)
+    staged = isinstance(table, StagedTable)
     if stage.fresh:
         model.restart_body()
-    if compressed:
+    if staged:
         table.begin(stage, steps)
     optimizer = LazyAdam(_weights(model), lr=options.lr, weight_decay=options.l2)
-    handle = table.attach(optimizer) if compressed else None
+    handle = table.attach(optimizer) if staged else None
     labels = np.asarray(validation.labels)
 
     def validate(given: nn.Module) -> float:
-        ready = table.readiness() if compressed else 1.0
+        ready = table.readiness() if staged else 1.0
         # scores above the budget must not be kept, nor count as no progress
         return roc_auc(labels, predict(given, validation)) if ready >= 1.0 else ready - 2.0
 
@@ -183,7 +183,7 @@ def _fit_stage(
     )
     if handle is not None:
         handle.remove()
-    if compressed:
+    if staged:
         table.end(stage)
     result.auc = float(found.best or 0.0)
     result.seconds += found.seconds
@@ -202,7 +202,7 @@ def _fit_stage(
 
 def _weights(model: CTRModel) -> list[nn.Parameter]:
     table = model.embedding
-    searched = table.architecture() if isinstance(table, CompressedEmbedding) else []
+    searched = table.architecture() if isinstance(table, StagedTable) else []
     left_out = {id(p) for p in searched}
     return [p for p in model.parameters() if p.requires_grad and id(p) not in left_out]
 
@@ -250,11 +250,11 @@ def _loss(model: Any, batch: Any) -> Tensor:
 def _train_step(model: Any, batch: Any) -> Tensor:
     loss = _loss(model, batch)
     table = getattr(model, "module", model).embedding
-    extra = table.penalty() if isinstance(table, CompressedEmbedding) else None
+    extra = table.penalty() if isinstance(table, StagedTable) else None
     return loss if extra is None else loss + extra
 
 
-def _search_step(table: CompressedEmbedding, lr: float) -> Any:
+def _search_step(table: StagedTable, lr: float) -> Any:
     """One step of the architecture on a validation batch, then one of the weights."""
 
     def step(model: Any, batch: Any) -> Tensor:
