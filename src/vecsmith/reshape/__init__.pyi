@@ -1,3 +1,10 @@
+from .debias import BiasSubspace as BiasSubspace
+from .debias import HardDebias as HardDebias
+from .debias import NullspaceProjection as NullspaceProjection
+from .debias import SoftDebias as SoftDebias
+from .debias import debias_encoder as debias_encoder
+from .debias import debias_token_table as debias_token_table
+from .debias import expand_specific as expand_specific
 from .merge import EqualTargetLoss as EqualTargetLoss
 from .merge import MergeSet as MergeSet
 from .merge import PositionOptions as PositionOptions
@@ -6,10 +13,17 @@ from .merge import TaskVectorReport as TaskVectorReport
 from .merge import task_vector_report as task_vector_report
 
 __all__ = [
+    "BiasSubspace",
     "EqualTargetLoss",
+    "HardDebias",
     "MergeSet",
+    "NullspaceProjection",
     "PositionOptions",
     "SelfPositioning",
+    "SoftDebias",
     "TaskVectorReport",
+    "debias_encoder",
+    "debias_token_table",
+    "expand_specific",
     "task_vector_report",
 ]
