@@ -38,6 +38,14 @@ class Case:
 CASES = {
     "full": Case(1.0),
     "hash": Case(0.1, huge=0.001),
+    "adapt_emb": Case(0.1),
+    "compo_emb": Case(0.1, huge=0.001),
+    "dedup": Case(0.2, {"block_rows": 8}),
+    "dhe": Case(0.15, huge=0.0005),
+    "dpq": Case(0.3, smooth=False),
+    "mgqe": Case(0.3, smooth=False),
+    "robe": Case(0.05, huge=0.001),
+    "tt_rec": Case(0.2, huge=0.0005),
 }
 
 

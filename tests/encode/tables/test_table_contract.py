@@ -30,7 +30,7 @@ def trained(make, parts):
     def train(method):
         if method not in done:
             model = CTRModel(make(method), DCNv2(cross=1, dense=(16,)))
-            options = CTROptions(batch_size=128, epochs=2, lr=3e-3)
+            options = CTROptions(batch_size=128, epochs=3, lr=1e-2)
             fit_ctr(model, *parts, options=options)
             done[method] = model.eval()
         return done[method]

@@ -2,12 +2,29 @@
 
 from ._embedding import CompressedEmbedding
 from ._full import FullTable
+from .sharing._adaptive import AdaptiveRows
+from .sharing._dedup import DedupTable
+from .sharing._deep_hash import DeepHash
+from .sharing._differentiable_codes import DifferentiableCodes
 from .sharing._hash import HashTable
+from .sharing._multi_granular import MultiGranular
+from .sharing._quotient_remainder import QuotientRemainder
+from .sharing._robe import RandomOffsetBlock
+from .sharing._tensor_train import TensorTrain
 
 METHODS: dict[str, type[CompressedEmbedding]] = {
     kind.name: kind
     for kind in (
         FullTable,
+        # several values share vectors or parts of them
         HashTable,
+        QuotientRemainder,
+        TensorTrain,
+        DeepHash,
+        RandomOffsetBlock,
+        DedupTable,
+        MultiGranular,
+        DifferentiableCodes,
+        AdaptiveRows,
     )
 }

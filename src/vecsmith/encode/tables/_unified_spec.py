@@ -9,6 +9,8 @@ from ._hashing import salt_of
 from .sharing._hash import shared_rows
 
 POOLINGS = (None, "mean", "sum")
+# vectors told apart by storages that share parts, as a multiple of the rows
+SPREAD = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class UnifiedSpec:
             proportion to its values (the hashing trick), for comparison.
         storage: How the rows are stored: a key of `METHODS`; "full" is the table itself.
         virtual_rows: How many vectors a storage that shares parts tells apart, a table; None: as
-            many as there are rows for "full", else a million.
+            many as there are rows for "full", else eight times as many.
         features: By name, in order.
     """
 
@@ -117,7 +119,7 @@ class UnifiedSpec:
         """Vectors that hashes choose from, in one physical table."""
         if self.virtual_rows is not None:
             return self.virtual_rows
-        return self.table_rows if self.storage == "full" else max(1_000_000, self.table_rows)
+        return self.table_rows * (1 if self.storage == "full" else SPREAD)
 
     def salts(self, seed: int) -> dict[str, list[int]]:
         """Make a salt for each chunk of each feature.
