@@ -42,10 +42,23 @@ from ._space import alignment as alignment
 from ._space import alignment_uniformity as alignment_uniformity
 from ._space import length_bias as length_bias
 from ._space import uniformity as uniformity
+from .bias import BiasQuestions as BiasQuestions
+from .bias import BiasReport as BiasReport
+from .bias import association_test as association_test
+from .bias import bias_report as bias_report
+from .bias import direct_bias as direct_bias
+from .bias import generate_analogies as generate_analogies
+from .bias import indirect_bias as indirect_bias
+from .bias import report_words as report_words
+from .bias import residual_bias as residual_bias
+from .words import word_analogies as word_analogies
+from .words import word_similarity as word_similarity
 
 __all__ = [
     "AspectScores",
     "BestF1",
+    "BiasQuestions",
+    "BiasReport",
     "CTRScores",
     "Evaluation",
     "Grid",
@@ -60,7 +73,10 @@ __all__ = [
     "alignment",
     "alignment_uniformity",
     "aspect_bias",
+    "association_test",
+    "bias_report",
     "compare",
+    "direct_bias",
     "document_ranks",
     "evaluate_aspects",
     "evaluate_ctr",
@@ -70,6 +86,8 @@ __all__ = [
     "evaluate_menu",
     "f1max",
     "finetune",
+    "generate_analogies",
+    "indirect_bias",
     "label_curve",
     "layer_times",
     "length_bias",
@@ -80,6 +98,8 @@ __all__ = [
     "pair_auc",
     "precision_at_k",
     "read_queries",
+    "report_words",
+    "residual_bias",
     "score_model",
     "score_store",
     "spearman",
@@ -87,5 +107,7 @@ __all__ = [
     "task_evaluation",
     "text_similarity",
     "uniformity",
+    "word_analogies",
     "word_overlap",
+    "word_similarity",
 ]

@@ -158,7 +158,7 @@ def load_analogies(name: str) -> "Dataset":
     Args:
         name: "google" (T. Mikolov and others, 2013; 19,544 questions in 14 sections, five of them
             of meaning and nine, "gram…", of grammar) or "msr" (T. Mikolov and others, 2013; 8,000
-            questions of grammar).
+            questions of grammar, in one section "gram").
 
     Returns:
         Columns section, a, b, c and d.
@@ -170,6 +170,8 @@ def load_analogies(name: str) -> "Dataset":
         raise DataError(f"no analogies are called {name!r}; {did_you_mean(name, ANALOGIES)}")
     datasets = require("datasets", "train")
     rows = read_analogies(_file(f"benchmark/{ANALOGIES[name]}"))
+    if name == "msr":
+        rows = [("gram", a, b, c, d) for _, a, b, c, d in rows]
     return datasets.Dataset.from_dict(
         {key: [row[i] for row in rows] for i, key in enumerate(("section", "a", "b", "c", "d"))}
     )

@@ -1,0 +1,5 @@
+"""Bias of word vectors and encoders, and what its removal costs in quality."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
