@@ -45,8 +45,8 @@ def test_recipes_by_count_and_precision():
     assert index_recipe(0, 32) == index_recipe(EXACT_UP_TO, 32) == "Flat"
     assert index_recipe(EXACT_UP_TO, 32, "int8") == "SQ8"
     # 4 sqrt(n) lists, rounded down to a power of two; at least four dimensions a part.
-    assert index_recipe(EXACT_UP_TO + 1, 384) == "OPQ64,IVF512,PQ64,Refine(SQfp16)"
-    assert index_recipe(1_000_000, 32, "int8") == "OPQ8,IVF2048,PQ8,Refine(SQ8)"
+    assert index_recipe(EXACT_UP_TO + 1, 384) == "OPQ64,IVF512,PQ64np,Refine(SQfp16)"
+    assert index_recipe(1_000_000, 32, "int8") == "OPQ8,IVF2048,PQ8np,Refine(SQ8)"
     assert index_recipe(60_000, 7).startswith("OPQ1,")
     with pytest.raises(ConfigError, match="float16"):
         index_recipe(10, 32, "float16")

@@ -25,6 +25,7 @@ from ._work import disk_errors_told
 if TYPE_CHECKING:
     from ._build import Job
 
+MODELS = ("base", "adapted")
 STEPS = (
     "export",
     "read",
@@ -143,6 +144,7 @@ def _report(job: "Job", table: PassageTable, fresh: Path, seconds: float) -> dic
         "merge": job.result("merge"),
         "judge": judged,
         "shipped": judged["chosen"]["shipped"],
+        "codes": {n: c for n in MODELS if (c := job.work.result(f"codes of {n}")) is not None},
         "bytes_per_passage": bytes_per_passage(fresh, table),
         "seconds": {
             "total": round(seconds, 1),

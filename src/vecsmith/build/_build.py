@@ -43,6 +43,7 @@ from ._judge import (
     score_views,
 )
 from ._negatives import mine_negatives, near_others, negative_texts
+from ._quantise import learn_codes, vectors_on_disk, wants_codes
 from ._read import check_source, listing, listing_hash, read_source
 from ._settings import BuildSettings
 from ._target import fingerprint, resolve_target
@@ -228,11 +229,26 @@ class Job:
         path = self.work.file(name, "vectors.faiss")
         if not path.exists():
             shards, dims = self.work.file(name, "shards"), self.stamp(name).dims
+            parts = self.codes(name, count, dims)
             index = index_shards(
-                shards, count, dims, int8=self.settings.int8, seed=self.settings.seed
+                shards, count, dims, int8=self.settings.int8, seed=self.settings.seed, parts=parts
             )
             save_vectors(index, path)
         return load_vectors(path)
+
+    def codes(self, name: str, count: int, dims: int) -> Any:
+        """Codes of a model's index, learned from the training queries; None where it has none."""
+        if not wants_codes(self.settings.quantise, count):
+            return None
+        encoder = load_encoder(self.work.file(name, "encoder"), dims=self.settings.dims)
+        texts = list(dict.fromkeys(pair.query for pair in self.split().pairs))
+        file = self.work.file(name, "vectors.npy")
+        documents = vectors_on_disk(self.work.file(name, "shards"), file, count, dims)
+        queries = encoder.encode(texts, kind="query")
+        parts, told = learn_codes(documents, queries, seed=self.settings.seed)
+        self.work.finish(f"codes of {name}", told)
+        file.unlink()
+        return parts
 
     def train(self) -> dict[str, Any] | bool:
         split = self.split()

@@ -13,6 +13,7 @@ from vecsmith.data import Pair
 from vecsmith.encode import Encoder, OpenVinoEncoder, fast_precisions, load_encoder, set_precision
 from vecsmith.evaluate import metric_values
 from vecsmith.store import EXACT_UP_TO, PassageTable, build_vectors, reconstruct
+from vecsmith.store.compressed import IndexParts
 
 SHARD = 1024
 ALLOWED_LOSS = 0.005
@@ -145,6 +146,7 @@ def index_shards(
     int8: bool,
     seed: int,
     changed: Changed | None = None,
+    parts: IndexParts | None = None,
 ) -> Any:
     """Build the faiss index of the shards.
 
@@ -155,6 +157,7 @@ def index_shards(
         int8: Keep 8 bits a number.
         seed: Seed of the training sample.
         changed: Rows and the vectors that stand in for theirs.
+        parts: Codes that are to be used; None makes new ones where the index needs some.
 
     Returns:
         A faiss index.
@@ -168,4 +171,5 @@ def index_shards(
         picked = [block[rng.random(len(block)) < share] for block in shards(folder, changed)]
         train = np.concatenate(picked)
     precision = "int8" if int8 else "float32"
-    return build_vectors(shards(folder, changed), count, dims, precision=precision, train=train)
+    blocks = shards(folder, changed)
+    return build_vectors(blocks, count, dims, precision=precision, train=train, parts=parts)

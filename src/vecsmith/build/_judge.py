@@ -31,6 +31,7 @@ from vecsmith.store import (
     VectorSpace,
     fuse,
     fusion_grid,
+    index_parts,
 )
 
 from ._encode import index_shards
@@ -91,6 +92,7 @@ def judge_store(
                 int8=int8,
                 seed=seed,
                 changed=(rows, changed_vectors),
+                parts=index_parts(space.index),
             )
         else:
             opened[name].index = space.index

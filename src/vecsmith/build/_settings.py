@@ -9,6 +9,7 @@ from vecsmith.core import ConfigError
 from ._target import check_apart
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+QUANTISE = ("auto", "learned", "none")
 BACKENDS = ("auto", "f32", "bf16", "int8")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -47,6 +48,8 @@ class BuildSettings:
         precision: Share of shown passages that should be relevant; None keeps 90% of the
             right ones.
         int8: Keep vectors in 8 bits.
+        quantise: "learned" finds candidates by codes that learn from the training queries; "auto"
+            does so above 50,000 passages, "none" never.
         lora: Train low-rank adapters instead of all weights.
         backend: "auto" (measured), "f32", "bf16" or "int8".
         max_tokens: Tokens of a passage.
@@ -64,6 +67,7 @@ class BuildSettings:
     dims: int | None = None
     precision: float | None = None
     int8: bool = False
+    quantise: str = "auto"
     lora: bool = False
     backend: str = "auto"
     max_tokens: int = 200
@@ -77,6 +81,7 @@ class BuildSettings:
             "dims must be at least 8": self.dims is None or self.dims >= 8,
             "precision must lie between 0 and 1": self.precision is None or 0 < self.precision < 1,
             "backend must be auto, f32, bf16 or int8": self.backend in BACKENDS,
+            "quantise must be auto, learned or none": self.quantise in QUANTISE,
             "max_tokens must be at least 32": self.max_tokens >= 32,
             "batch_size must be at least 2": self.batch_size >= 2,
             "seed must be at least 0": self.seed >= 0,

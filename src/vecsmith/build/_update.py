@@ -21,10 +21,11 @@ from vecsmith.core import (
     write_checksums,
     write_json,
 )
-from vecsmith.store import PassageTable, Store, save_vectors
+from vecsmith.store import PassageTable, Store, index_parts, save_vectors
 
 from ._assemble import bytes_per_passage, now
 from ._encode import encode_passages, index_shards
+from ._quantise import carried_parts, vectors_on_disk
 from ._read import listing, listing_hash, read_source
 from ._report import write_report
 from ._target import check_apart, check_replaceable
@@ -114,12 +115,19 @@ def _refresh(store: Store, work: WorkFolder, fresh: Path, root: str) -> dict[str
             known = {digest: (space.index, row) for row, digest in enumerate(hashes)}
             folder = work.file(name, "shards")
             models[name] = encode_passages(table, space.encoder, folder, label=name, known=known)
+            parts = index_parts(space.index)
+            if parts is not None:
+                old = [known[h][1] if h in known else -1 for h in table.column("hash")]
+                file = work.file(name, "vectors.npy")
+                vectors = vectors_on_disk(folder, file, len(table), space.stamp.dims)
+                parts = carried_parts(parts, old, vectors)
             index = index_shards(
                 folder,
                 len(table),
                 space.stamp.dims,
                 int8=settings["int8"],
                 seed=settings["seed"],
+                parts=parts,
             )
             save_vectors(index, fresh / name / "vectors.faiss")
         counts = _counts(store.passages, table)

@@ -92,6 +92,12 @@ def _add_build(verbs: Any, shared: argparse.ArgumentParser, form: Any) -> None:
     build.add_argument("--dims", type=positive, default=None, help="leading dimensions to keep")
     build.add_argument("--precision", type=_share, default=None, help="wanted share of right hits")
     build.add_argument("--int8", action="store_true", help="keep vectors in 8 bits")
+    build.add_argument(
+        "--quantise",
+        choices=("auto", "learned", "none"),
+        default="auto",
+        help="codes that learn to find candidates; auto: above 50,000 passages",
+    )
     build.add_argument("--lora", action="store_true", help="train low-rank adapters only")
     build.add_argument(
         "--backend",
@@ -123,6 +129,7 @@ def _build(options: argparse.Namespace) -> None:
         dims=options.dims,
         precision=options.precision,
         int8=options.int8,
+        quantise=options.quantise,
         lora=options.lora,
         backend=options.backend,
         max_tokens=options.max_tokens,

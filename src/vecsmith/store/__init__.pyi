@@ -49,6 +49,7 @@ from ._store import fuse as fuse
 from ._store import model_of as model_of
 from ._vectors import EXACT_UP_TO as EXACT_UP_TO
 from ._vectors import build_vectors as build_vectors
+from ._vectors import index_layout as index_layout
 from ._vectors import index_parts as index_parts
 from ._vectors import index_recipe as index_recipe
 from ._vectors import load_vectors as load_vectors
@@ -105,6 +106,7 @@ __all__ = [
     "group_names",
     "harvest_lists",
     "highlight",
+    "index_layout",
     "index_parts",
     "index_recipe",
     "load_vectors",

@@ -41,10 +41,24 @@ def index_recipe(count: int, dims: int, precision: str = "float32") -> str:
     exact = "Flat" if precision == "float32" else "SQ8"
     if count <= EXACT_UP_TO:
         return exact
-    lists = 2 ** int(np.log2(4 * np.sqrt(count)))
+    lists, parts = index_layout(count, dims)
+    # "np": no search for a numbering of codewords whose bits could be compared; nothing uses it,
+    # and it takes two seconds a part
+    return f"OPQ{parts},IVF{lists},PQ{parts}np,Refine({'SQfp16' if exact == 'Flat' else exact})"
+
+
+def index_layout(count: int, dims: int) -> tuple[int, int]:
+    """Choose lists and parts of a code.
+
+    Args:
+        count: Vectors to hold, at least one.
+        dims: Their dimensions.
+
+    Returns:
+        Lists (about 4 sqrt(count)), and parts of 8 bits, at least four dimensions each.
+    """
     fit = (m for m in (64, 48, 32, 24, 16, 8, 4, 2) if dims % m == 0 and dims // m >= 4)
-    parts = next(fit, 1)
-    return f"OPQ{parts},IVF{lists},PQ{parts},Refine({'SQfp16' if exact == 'Flat' else exact})"
+    return 2 ** int(np.log2(4 * np.sqrt(count))), next(fit, 1)
 
 
 def build_vectors(

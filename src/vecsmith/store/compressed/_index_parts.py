@@ -129,7 +129,8 @@ def train_parts(
             f"{len(sample)}: lower lists or bits"
         )
     dims = sample.shape[1]
-    codes = f"PQ{parts}x{bits}" if coded else "Flat"
+    # "np": no search for a numbering of codewords whose bits could be compared, which nothing uses
+    codes = f"PQ{parts}x{bits}np" if coded else "Flat"
     recipe = f"IVF{lists},{codes}" if listed else codes
     index: Any = faiss.index_factory(dims, recipe, faiss.METRIC_INNER_PRODUCT)
     # faiss warns on stderr below 39 vectors a centroid; a small collection is no mistake
