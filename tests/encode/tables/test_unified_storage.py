@@ -9,7 +9,7 @@ from vecsmith.data.samples import load_movielens
 from vecsmith.encode.tables import METHODS, UnifiedEmbedding, UnifiedSpec, hash_ids
 from vecsmith.train.tables import CTRModel, CTROptions, SingleLayer, fit_ctr, predict
 
-STORAGES = sorted(set(METHODS) - {"hash", "adapt_emb"})
+STORAGES = sorted(set(METHODS) - {"hash", "adapt_emb", "auto_srh"})
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,16 @@ def test_penalties_of_storages_reach_the_loss():
     assert all(store.codebooks[0].grad.any() for store in table.stores)
 
 
+def test_storages_tell_more_vectors_apart_than_there_are_rows():
+    found = {name: spec(name).hashed_rows // 400 for name in STORAGES}
+    assert found["full"] == found["auto_dim"] == 1
+    # an eighth, a quarter, and three eighths of the bytes a vector
+    assert (found["robe"], found["int"], found["alpt"]) == (8, 4, 2)
+
+
 def test_storages_that_cannot_are_named():
-    with pytest.raises(ConfigError, match="needs counts"):
-        UnifiedEmbedding(spec("adapt_emb"))
+    for method in ("adapt_emb", "auto_srh"):
+        with pytest.raises(ConfigError, match="needs counts"):
+            UnifiedEmbedding(spec(method))
     with pytest.raises(ConfigError, match="cannot be reached"):
         UnifiedEmbedding(UnifiedSpec(5, 8, storage="compo_emb", virtual_rows=10**6).add("a"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vecsmith.core import ConfigError, DataError
 from vecsmith.data.samples import load_adult, load_movielens
 from vecsmith.data.tables import FieldTable
-from vecsmith.encode.tables import CompressedEmbedding
+from vecsmith.encode.tables import CompressedEmbedding, Stage
 from vecsmith.train.tables import (
     BODIES,
     DLRM,
@@ -288,3 +288,60 @@ def test_numbers_reach_the_model(adults):
 def test_options_out_of_range_are_named(name):
     with pytest.raises(ConfigError, match=name):
         CTROptions(**{name: 0})
+
+
+def test_search_stages_read_validation_batches_alone():
+    """Gates move by the loss on validation rows, weights by that on training rows."""
+    whole, _ = load_movielens()
+    part = whole.take(np.arange(600))
+    train, validation = part.split((0.5, 0.5))
+    table = CompressedEmbedding.build(
+        "auto_srh", train.sizes, dim=4, rate=0.5, counts=train.counts()
+    )
+    seen = {"search": [], "train": []}
+    forward, searching = table.vectors, []
+    step = table.search_step
+
+    def watched(ids):
+        if table.training:
+            seen["train" if searching else "search"].append(ids[:, :2])
+        return forward(ids)
+
+    def search_step(lr):
+        searching.append(1)
+        step(lr)
+
+    table.vectors, table.search_step = watched, search_step
+    begun = table.begin
+
+    def begin(stage, steps):
+        searching.clear()
+        seen["search"].clear()
+        seen["train"].clear()
+        begun(stage, steps)
+
+    table.begin = begin
+    table.stages = lambda: (Stage("search", search=True),)
+    model = CTRModel(table, SingleLayer())
+    fit_ctr(model, train, validation, options=CTROptions(batch_size=300, epochs=1))
+    rows = {
+        name: {tuple(r) for part in parts for r in part.tolist()} for name, parts in seen.items()
+    }
+    assert rows["search"] <= {tuple(r) for r in validation.ids[:, :2].tolist()}
+    assert rows["train"] == {tuple(r) for r in train.ids[:, :2].tolist()}
+
+
+@pytest.mark.parametrize("method", ["deep_light", "dedup", "auto_srh", "auto_dim"])
+def test_stages_run_in_order_and_scores_are_within_the_budget(parts, method):
+    rate = 1.0 if method == "auto_dim" else 0.3
+    table = CompressedEmbedding.build(
+        method, parts[0].sizes, dim=4, rate=rate, counts=parts[0].counts()
+    )
+    model = CTRModel(table, SingleLayer())
+    fitted = fit_ctr(model, *parts, options=CTROptions(batch_size=256, epochs=4, lr=1e-2))
+    assert [row["name"] for row in fitted.stages] == [stage.name for stage in table.stages()]
+    assert fitted.steps == sum(row["steps"] for row in fitted.stages)
+    live = predict(model, parts[1])
+    model.embedding = table.freeze()
+    np.testing.assert_allclose(predict(model, parts[1]), live, rtol=1e-4, atol=1e-5)
+    assert roc_auc(parts[1].labels, live) == pytest.approx(fitted.auc, abs=1e-6)

@@ -10,6 +10,7 @@ from ._product_quantiser import ProductQuantiser as ProductQuantiser
 from ._product_quantiser import negative_distances as negative_distances
 from ._product_quantiser import read_codes as read_codes
 from ._product_quantiser import split_parts as split_parts
+from ._rows_adam import adam_step as adam_step
 from ._shape import TableShape as TableShape
 from ._staged import Stage as Stage
 from ._staged import StagedTable as StagedTable
@@ -28,6 +29,7 @@ __all__ = [
     "UnifiedEmbedding",
     "UnifiedReport",
     "UnifiedSpec",
+    "adam_step",
     "hash_ids",
     "hash_integers",
     "hash_texts",

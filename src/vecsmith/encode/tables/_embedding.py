@@ -99,6 +99,7 @@ class CompressedEmbedding(StagedTable, TableBase):
     family: ClassVar[str]
     Settings: ClassVar[type] = NoSettings
     sparse_gradients: ClassVar[bool] = False
+    exact_budget: ClassVar[bool] = True
 
     def __init__(self, plan: TablePlan) -> None:
         super().__init__(plan.shape, plan.padding_idx)
@@ -159,6 +160,11 @@ class CompressedEmbedding(StagedTable, TableBase):
             settings=_settings(kind, settings),
             start=start,
         )
+        if rate < 1.0 and not kind.exact_budget:
+            raise ConfigError(
+                f"{method!r} finds its own size, rate {rate:g} cannot be reached on demand; leave "
+                "rate at 1 and read nbytes() after the training"
+            )
         least = kind.least_rate(plan)
         if rate < least - 1e-9:
             raise refuse_rate(method, rate, shape, least=least)

@@ -11,6 +11,12 @@ from .sharing._multi_granular import MultiGranular
 from .sharing._quotient_remainder import QuotientRemainder
 from .sharing._robe import RandomOffsetBlock
 from .sharing._tensor_train import TensorTrain
+from .shrinking._learned_scale import LearnedScale
+from .shrinking._low_precision import LowPrecision
+from .shrinking._magnitude_prune import MagnitudePrune
+from .shrinking._mixed_dimension import MixedDimension
+from .shrinking._searched_dimension import SearchedDimension
+from .shrinking._soft_gates import SoftGates
 
 METHODS: dict[str, type[CompressedEmbedding]] = {
     kind.name: kind
@@ -26,5 +32,12 @@ METHODS: dict[str, type[CompressedEmbedding]] = {
         MultiGranular,
         DifferentiableCodes,
         AdaptiveRows,
+        # every value keeps its own, in fewer bits or coordinates
+        LowPrecision,
+        LearnedScale,
+        MixedDimension,
+        SearchedDimension,
+        MagnitudePrune,
+        SoftGates,
     )
 }

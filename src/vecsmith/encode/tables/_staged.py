@@ -1,5 +1,6 @@
 """What a table may need of its training: stages, extra losses, what follows a step."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +28,14 @@ class Stage:
 
 
 class StagedTable(nn.Module):
-    """A table whose training has stages; most methods need no more than this default."""
+    """A table whose training has stages; most methods need no more than this default.
+
+    Attributes:
+        second_pass: Function that returns the loss of the last batch anew, for methods that need
+            it after a step (`alpt`); the training sets it.
+    """
+
+    second_pass: Callable[[], Tensor] | None = None
 
     def stages(self) -> tuple[Stage, ...]:
         """The parts of the training, in order."""

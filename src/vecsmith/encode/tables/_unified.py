@@ -304,6 +304,7 @@ class UnifiedEmbedding(StagedTable):
     def after_step(self, lr: float) -> None:
         """Do what follows a step of the optimizer."""
         for part in self._parts():
+            part.second_pass = self.second_pass
             part.after_step(lr)
 
     def readiness(self) -> float:

@@ -9,8 +9,8 @@ from ._hashing import salt_of
 from .sharing._hash import shared_rows
 
 POOLINGS = (None, "mean", "sum")
-# vectors told apart by storages that share parts, as a multiple of the rows
-SPREAD = 8
+# vectors told apart by storages that need fewer bytes for each, as a multiple of the rows
+SPREADS = (8, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class UnifiedSpec:
             proportion to its values (the hashing trick), for comparison.
         storage: How the rows are stored: a key of `METHODS`; "full" is the table itself.
         virtual_rows: How many vectors a storage that shares parts tells apart, a table; None: as
-            many as there are rows for "full", else eight times as many.
+            many as there are rows for "full", else up to eight times as many.
         features: By name, in order.
     """
 
@@ -119,7 +119,21 @@ class UnifiedSpec:
         """Vectors that hashes choose from, in one physical table."""
         if self.virtual_rows is not None:
             return self.virtual_rows
-        return self.table_rows * (1 if self.storage == "full" else SPREAD)
+        return self.table_rows * self._spread()
+
+    def _spread(self) -> int:
+        """How many times more vectors than rows the storage tells apart."""
+        from ._methods import METHODS
+
+        kind = METHODS.get(self.storage)
+        if kind is None or self.storage == "full" or not kind.exact_budget:
+            return 1
+        able = (
+            spread
+            for spread in SPREADS
+            if kind.reachable([self.table_rows * spread], dim=self.dim) <= 1 / spread
+        )
+        return next(able, 1)
 
     def salts(self, seed: int) -> dict[str, list[int]]:
         """Make a salt for each chunk of each feature.

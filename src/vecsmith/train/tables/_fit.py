@@ -5,6 +5,7 @@ it ends when the validation AUC has not grown for `patience` epochs, and goes on
 the best one. Search stages read a validation batch beside each training batch.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,6 +185,7 @@ def _fit_stage(
     if handle is not None:
         handle.remove()
     if staged:
+        table.second_pass = None
         table.end(stage)
     result.auc = float(found.best or 0.0)
     result.seconds += found.seconds
@@ -250,7 +252,10 @@ def _loss(model: Any, batch: Any) -> Tensor:
 def _train_step(model: Any, batch: Any) -> Tensor:
     loss = _loss(model, batch)
     table = getattr(model, "module", model).embedding
-    extra = table.penalty() if isinstance(table, StagedTable) else None
+    if not isinstance(table, StagedTable):
+        return loss
+    table.second_pass = functools.partial(_loss, model, batch)
+    extra = table.penalty()
     return loss if extra is None else loss + extra
 
 

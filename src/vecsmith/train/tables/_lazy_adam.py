@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vecsmith.encode.tables import adam_step
+
 
 class LazyAdam(torch.optim.Adam):
     """Adam, lazy for parameters whose gradients are sparse; arguments are those of Adam.
@@ -45,8 +47,7 @@ class LazyAdam(torch.optim.Adam):
         state["step"] += 1
         gradient = parameter.grad.coalesce()
         rows, values = gradient.indices()[0], gradient.values()
-        adam_rows(
-            parameter,
+        moved = adam_step(
             rows,
             values,
             moments=(state["exp_avg"], state["exp_avg_sq"]),
@@ -55,35 +56,5 @@ class LazyAdam(torch.optim.Adam):
             betas=group["betas"],
             eps=group["eps"],
         )
-
-
-def adam_rows(
-    table: Tensor,
-    rows: Tensor,
-    gradient: Tensor,
-    *,
-    moments: tuple[Tensor, Tensor],
-    step: float,
-    lr: float,
-    betas: tuple[float, float] = (0.9, 0.999),
-    eps: float = 1e-8,
-) -> None:
-    """Move some rows of a table by Adam, in place.
-
-    Args:
-        table: Shape (values, dim).
-        rows: Distinct places, shape (k,).
-        gradient: Their gradients, shape (k, dim).
-        moments: First and second moments, shape of the table.
-        step: Number of this step, from 1.
-        lr: Learning rate.
-        betas: Decay of the moments.
-        eps: Added to the root.
-    """
-    first = moments[0][rows].lerp(gradient, 1 - betas[0])
-    second = moments[1][rows].lerp(gradient.square(), 1 - betas[1])
-    moments[0][rows], moments[1][rows] = first, second
-    size = lr / (1 - betas[0] ** step)
-    root = (second / (1 - betas[1] ** step)).sqrt_().add_(eps)
-    with torch.no_grad():
-        table[rows] -= size * first / root
+        with torch.no_grad():
+            parameter[rows] -= moved
