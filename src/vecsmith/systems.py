@@ -48,6 +48,14 @@ SYSTEMS: dict[str, System] = {
         "need about a tenth of the labels.",
         use="Pictures come with text (reports, captions, tags), but hardly any have labels.",
     ),
+    "debiasing": System(
+        title="Man is to Computer Programmer as Woman is to Homemaker? Debiasing Word Embeddings",
+        year=2016,
+        name="vecsmith.reshape:HardDebias",
+        does="Measures a social direction in word vectors, token tables or sentence encoders and "
+        "takes it out of what should be neutral, with the price in quality beside it.",
+        use="Vectors feed a decision about people, or search must not rank by gender or origin.",
+    ),
     "dupmae": System(
         title="RetroMAE v2: Duplex Masked Auto-Encoder For Pre-Training Retrieval-Oriented "
         "Language Models",

@@ -194,7 +194,7 @@ def report_words(questions: BiasQuestions, subspace: BiasSubspace | None = None)
         words += [*test.first_target, *test.second_target]
         words += [*test.first_attribute, *test.second_attribute]
     for name in questions.similarity:
-        rows = load_word_similarity(name)
+        rows = load_word_similarity(name)[:]
         words += [*rows["text_a"], *rows["text_b"]]
     words += [] if subspace is None else sorted(subspace.words)
     return list(dict.fromkeys(words))

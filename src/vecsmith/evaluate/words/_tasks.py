@@ -207,7 +207,7 @@ def _pairs(
         return "the pairs", [(a, b, float(score)) for a, b, score in data]
     from vecsmith.data.samples import load_word_similarity
 
-    rows = load_word_similarity(data)
+    rows = load_word_similarity(data)[:]
     return data, list(zip(rows["text_a"], rows["text_b"], rows["score"], strict=True))
 
 
@@ -216,6 +216,6 @@ def _questions(data: str | Sequence[Question]) -> tuple[str, list[Question]]:
         return "the questions", list(data)
     from vecsmith.data.samples import load_analogies
 
-    rows = load_analogies(data)
+    rows = load_analogies(data)[:]
     columns = [rows[name] for name in ("section", "a", "b", "c", "d")]
     return data, list(zip(*columns, strict=True))
