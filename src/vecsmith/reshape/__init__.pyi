@@ -1,3 +1,4 @@
+from .adapt import SpaceMap as SpaceMap
 from .debias import BiasSubspace as BiasSubspace
 from .debias import HardDebias as HardDebias
 from .debias import NullspaceProjection as NullspaceProjection
@@ -20,6 +21,7 @@ __all__ = [
     "NullspaceProjection",
     "PositionOptions",
     "SelfPositioning",
+    "SpaceMap",
     "SoftDebias",
     "TaskVectorReport",
     "debias_encoder",

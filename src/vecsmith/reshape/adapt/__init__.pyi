@@ -1,0 +1,3 @@
+from ._space_map import SpaceMap as SpaceMap
+
+__all__ = ["SpaceMap"]
