@@ -1,7 +1,7 @@
 """Step 3: passages -> vectors in shards that survive a kill, and the choice of the backend."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,7 @@ def encode_passages(
     *,
     label: str,
     known: dict[str, tuple[Any, int]] | None = None,
+    after: Callable[[int], None] | None = None,
 ) -> dict[str, int]:
     """Encode all passages into shards of 1,024; finished shards are not made again.
 
@@ -73,6 +74,7 @@ def encode_passages(
         folder: Where the shards go.
         label: Words for the progress bar.
         known: Passage hash -> (index, row) of vectors that are at hand.
+        after: Called after each new shard with the number of passages that are done.
 
     Returns:
         How many passages were encoded and how many vectors were taken over.
@@ -91,6 +93,8 @@ def encode_passages(
             encoded += fresh
             with atomic_path(path) as temporary:
                 save_file({"vectors": vectors}, temporary)
+            if after is not None:
+                after(stop)
         bar.update(stop - start)
     bar.close()
     return {"encoded": encoded, "reused": count - encoded}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vecsmith.core import (
+    StoreError,
     read_json,
     replace_dir,
     require,
@@ -56,6 +57,7 @@ def update(folder: str | Path, *, source: str | Path | None = None) -> dict[str,
     require("jinja2", "report")
     out = Path(os.path.realpath(folder))
     store = Store(out)
+    refuse_while_migrating(store)
     root = os.path.realpath(source or store.settings["source"])
     check_apart(root, out)
     files, _ = listing(root)
@@ -84,6 +86,23 @@ def update(folder: str | Path, *, source: str | Path | None = None) -> dict[str,
         raise
     work.close(remove=True)
     return {"up_to_date": digest == known, **result}
+
+
+def refuse_while_migrating(store: Store) -> None:
+    """Refuse what would take mapped vectors for encoded ones.
+
+    Args:
+        store: The index.
+
+    Raises:
+        StoreError: It is on its way to another model.
+    """
+    moving = store.manifest.get("migration", {})
+    if moving and not moving.get("finished"):
+        raise StoreError(
+            f"this index is on its way to the model {moving['model']!r}; finish that first: "
+            f"vecsmith migrate {str(store.folder)!r}"
+        )
 
 
 def _counts(old: PassageTable, new: PassageTable) -> dict[str, int]:
@@ -154,19 +173,26 @@ def _report(
 
 def _complete(store: Store, fresh: Path, root: str, digest: str) -> None:
     """Add what an update does not change, the manifest and the checksums."""
-    _carry_over(store.folder, fresh)
+    carry_over(store.folder, fresh)
     settings = {**store.settings, "source": root}
     write_json(fresh / "manifest.json", {**store.manifest, "settings": settings, "listing": digest})
     names = [p.relative_to(fresh).as_posix() for p in fresh.rglob("*") if p.is_file()]
     write_checksums(fresh, names)
 
 
-def _carry_over(old: Path, fresh: Path) -> None:
-    """Link (or copy, across file systems) what an update does not change."""
+def carry_over(old: Path, fresh: Path, *, without: tuple[str, ...] = ()) -> None:
+    """Link (or copy, across file systems) what does not change.
+
+    Args:
+        old: The index as it is.
+        fresh: The one to come; what it holds already stays.
+        without: Folders that are left behind.
+    """
     for path in sorted(old.rglob("*")):
-        target = fresh / path.relative_to(old)
+        name = path.relative_to(old)
+        target = fresh / name
         if path.is_file() and not target.exists() and path.name != "checksums.json":
-            if path.name == "manifest.json":
+            if path.name == "manifest.json" or name.parts[0] in without:
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             try:

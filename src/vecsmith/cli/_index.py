@@ -61,6 +61,19 @@ def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
     update.add_argument("dir", metavar="DIR", help="the index")
     update.add_argument("--source", default=None, help="the source, if it has moved")
     update.set_defaults(run=_update)
+    migrate = verbs.add_parser(
+        "migrate",
+        parents=[shared],
+        help="move an index to another model while it goes on answering",
+        formatter_class=form,
+    )
+    migrate.add_argument("dir", metavar="DIR", help="the index")
+    migrate.add_argument("--model", default=None, help="the new model; default: the one begun")
+    migrate.add_argument("--sample", type=positive, default=4000, help="passages to fit the map on")
+    migrate.add_argument(
+        "--map-only", action="store_true", help="stop when mapped vectors serve; encode later"
+    )
+    migrate.set_defaults(run=_migrate)
     evaluate = verbs.add_parser(
         "eval", parents=[shared], help="score an index on labelled queries", formatter_class=form
     )
@@ -225,6 +238,24 @@ def _update(options: argparse.Namespace) -> None:
         )
         for name, counts in result["models"].items():
             print(f"{name}: {counts['encoded']} passages encoded, {counts['reused']} taken over")
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    from vecsmith.build import migrate
+
+    result = migrate(options.dir, options.model, sample=options.sample, map_only=options.map_only)
+    if options.json:
+        _print_json(result)
+        return
+    for step in result["history"]:
+        held = f"{step['encoded']} of {result['passages']} passages encoded"
+        if "overlap_at_10" in step:
+            print(f"{held}: {100 * step['overlap_at_10']:.1f}% of the new model's first ten found")
+        else:
+            lost = 100 * step["mapped_overlap_at_10"]
+            print(f"{held}; before, mapped vectors found {lost:.1f}% of its first ten")
+    if not result["finished"]:
+        print(f"mapped vectors serve; to encode: vecsmith migrate {options.dir}")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
