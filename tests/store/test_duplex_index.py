@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vecsmith.core import DataError, StoreError
+from vecsmith.core import DataError, Stamp, StoreError
 from vecsmith.store import DuplexIndex
 
 
@@ -65,6 +65,16 @@ def test_saved_and_loaded_is_the_same(tmp_path):
     (tmp_path / "i.safetensors").write_bytes(b"broken")
     with pytest.raises(StoreError, match="build it again"):
         DuplexIndex.load(tmp_path / "i.safetensors")
+
+
+def test_an_index_of_another_retriever_is_refused(tmp_path):
+    dense, ids, values, *_ = drawn(0, 20, 3, 4)
+    mine, other = (Stamp("duplex retriever", weights, 3) for weights in ("aa", "bb"))
+    DuplexIndex(dense, ids, values, vocabulary=11, stamp=mine).save(tmp_path / "i.safetensors")
+    assert DuplexIndex.load(tmp_path / "i.safetensors").stamp == mine
+    assert DuplexIndex.load(tmp_path / "i.safetensors", stamp=mine).stamp == mine
+    with pytest.raises(StoreError, match="weights 'aa' here, 'bb' there"):
+        DuplexIndex.load(tmp_path / "i.safetensors", stamp=other)
 
 
 def test_bad_input_is_refused():

@@ -29,13 +29,16 @@ from .text import padded_length as padded_length
 from .text import quiet_hosts as quiet_hosts
 from .text import resolve_model as resolve_model
 from .text import set_precision as set_precision
+from .text import state_hash as state_hash
 from .text import truncate as truncate
 from .text import weights_hash as weights_hash
 from .text import with_domain as with_domain
+from .words import BitCipher as BitCipher
 from .words import WordVectors as WordVectors
 from .words import vectors_of_words as vectors_of_words
 
 __all__ = [
+    "BitCipher",
     "CompressedEmbedding",
     "Encoder",
     "FrozenEmbedding",
@@ -68,6 +71,7 @@ __all__ = [
     "quiet_hosts",
     "resolve_model",
     "set_precision",
+    "state_hash",
     "truncate",
     "vectors_of_words",
     "weights_hash",

@@ -6,15 +6,16 @@ ranked it low. Cost: n (dims + k) products a query; memory n (4 dims + 8 k) byte
 n (4 dims + 6 k).
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
-from vecsmith.core import DataError, StoreError, atomic_path
+from vecsmith.core import DataError, Stamp, StoreError, atomic_path
 
 QUERIES_A_BLOCK = 64
 
@@ -27,6 +28,7 @@ class DuplexIndex:
         ids: Words kept of each passage, shape (n, k).
         values: Their weights, shape (n, k).
         vocabulary: Number of words.
+        stamp: `DuplexRetriever.stamp` of the passages, kept with the index.
 
     Raises:
         DataError: Shapes do not fit.
@@ -39,6 +41,7 @@ class DuplexIndex:
         values: NDArray[Any],
         *,
         vocabulary: int,
+        stamp: Stamp | None = None,
     ) -> None:
         if dense.ndim != 2 or ids.ndim != 2 or ids.shape != values.shape or len(ids) != len(dense):
             raise DataError(
@@ -53,7 +56,7 @@ class DuplexIndex:
         self.dense = np.ascontiguousarray(dense, np.float32)
         self.ids = np.ascontiguousarray(ids, np.int32)
         self.values = np.ascontiguousarray(values, np.float16)
-        self.vocabulary = vocabulary
+        self.vocabulary, self.stamp = vocabulary, stamp
         self._lists = self._inverted()
 
     def __len__(self) -> int:
@@ -138,26 +141,34 @@ class DuplexIndex:
         arrays["values"] = self.values
         arrays["vocabulary"] = np.array([self.vocabulary], np.int64)
         with atomic_path(Path(path)) as temporary:
-            save_file(arrays, temporary)
+            kept = {} if self.stamp is None else {"stamp": json.dumps(self.stamp.to_dict())}
+            save_file(arrays, temporary, metadata=kept)
 
     @classmethod
-    def load(cls, path: str | Path) -> "DuplexIndex":
+    def load(cls, path: str | Path, *, stamp: Stamp | None = None) -> "DuplexIndex":
         """Load from a file of `save`.
 
         Args:
             path: The file.
+            stamp: Of the retriever that is to ask; an index of another one's passages is refused.
 
         Returns:
             The index.
 
         Raises:
-            StoreError: Missing or damaged.
+            StoreError: Missing or damaged, or of another retriever.
         """
         try:
-            arrays = load_file(str(path))
+            with safe_open(str(path), framework="np") as held:
+                known = (held.metadata() or {}).get("stamp")
+                arrays = {name: held.get_tensor(name) for name in held.keys()}  # noqa: SIM118
             parts = [arrays[name] for name in ("dense", "ids", "values")]
-            return cls(*parts, vocabulary=int(arrays["vocabulary"][0]))
-        except (OSError, KeyError, SafetensorError, DataError) as error:
+            made_by = None if known is None else Stamp.from_dict(json.loads(known))
+            index = cls(*parts, vocabulary=int(arrays["vocabulary"][0]), stamp=made_by)
+        except (OSError, KeyError, ValueError, SafetensorError, DataError) as error:
             raise StoreError(
                 f"{str(path)!r} is no duplex index, or damaged ({error}); build it again"
             ) from error
+        if stamp is not None and made_by is not None:
+            made_by.check(stamp)
+        return index

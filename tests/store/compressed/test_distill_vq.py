@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vecsmith.core import Budget, ConfigError, DataError, StoreError
+from vecsmith.core import Budget, ConfigError, DataError, Stamp, StoreError
 from vecsmith.store.compressed import (
     CandidateSampling,
     DistillVQ,
@@ -175,7 +175,11 @@ def test_saved_in_plain_faiss_form_and_loaded_alike(documents, queries, tmp_path
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
     np.testing.assert_array_equal(np.load(tmp_path / "rows.npy"), expected[1])
 
-    again = DistillVQ.load(tmp_path / "vq", documents)
+    mine, other = (Stamp("tiny", weights, 32) for weights in ("aa", "bb"))
+    vq.save(tmp_path / "vq", stamp=mine)
+    with pytest.raises(StoreError, match="weights 'aa' here, 'bb' there"):
+        DistillVQ.load(tmp_path / "vq", stamp=other)
+    again = DistillVQ.load(tmp_path / "vq", documents, stamp=mine)
     assert again.options == vq.options
     np.testing.assert_array_equal(again.to_faiss().search(queries[:9], 10)[1], expected[1])
     # documents coded anew from the loaded parts, in the lists they had

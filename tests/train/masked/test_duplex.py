@@ -53,6 +53,15 @@ def test_scores_are_those_of_plain_loops(retriever, texts):
     np.testing.assert_allclose(index.scores(q.dense, q.lexical), want, rtol=5e-3, atol=5e-3)
 
 
+def test_the_stamp_tells_retrievers_apart(retriever, tmp_path):
+    retriever.save_pretrained(tmp_path / "retriever")
+    again = DuplexRetriever.from_pretrained(tmp_path / "retriever")
+    assert again.stamp == retriever.stamp
+    with torch.no_grad():
+        again.log_weights[0] += 0.1
+    assert again.stamp.weights != retriever.stamp.weights
+
+
 def test_batch_size_and_order_do_not_matter(retriever, texts):
     one, four = (retriever.encode_document(texts, batch_size=size) for size in (1, 4))
     np.testing.assert_allclose(one.dense, four.dense, rtol=1e-4, atol=1e-5)

@@ -19,6 +19,7 @@ from ._models import load_sentence_transformer as load_sentence_transformer
 from ._models import merged_state as merged_state
 from ._models import quiet_hosts as quiet_hosts
 from ._models import resolve_model as resolve_model
+from ._models import state_hash as state_hash
 from ._models import weights_hash as weights_hash
 from ._moe_extension import MoEExtension as MoEExtension
 from ._moe_extension import export_expert as export_expert
@@ -55,6 +56,7 @@ __all__ = [
     "quiet_hosts",
     "resolve_model",
     "set_precision",
+    "state_hash",
     "truncate",
     "weights_hash",
     "with_domain",

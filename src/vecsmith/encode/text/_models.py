@@ -185,6 +185,26 @@ def weights_hash(folder: str | Path) -> str:
     return state.hexdigest()
 
 
+def state_hash(module: Any) -> str:
+    """Hash the weights that a module holds now, as `weights_hash` does those of a folder.
+
+    Args:
+        module: A torch module.
+
+    Returns:
+        32 hexadecimal digits; the same for equal names, shapes and values.
+    """
+    import torch
+
+    state = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(module.state_dict().items()):
+        held = tensor.detach().cpu().contiguous()
+        state.update(f"{name} {tuple(held.shape)} {held.dtype}".encode())
+        # whatever the type, bfloat16 too, its bytes
+        state.update(held.flatten().view(torch.uint8).numpy().tobytes())
+    return state.hexdigest()
+
+
 def merged_state(model: Any) -> dict[str, Any]:
     """Return the weights with low-rank adapters added into the matrices that they adapt.
 

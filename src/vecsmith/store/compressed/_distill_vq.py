@@ -31,6 +31,7 @@ from vecsmith.core import (
     EpochBatches,
     FitOptions,
     FitResult,
+    Stamp,
     StoreError,
     did_you_mean,
     fit,
@@ -342,11 +343,12 @@ class DistillVQ:
             self.to_faiss(), documents, queries, exact, relevant=relevant, excluded=excluded
         )
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, stamp: Stamp | None = None) -> None:
         """Save the faiss index and the settings.
 
         Args:
             folder: Where to; replaced as a whole.
+            stamp: Space of the documents (`encoder.stamp`); `load` then refuses another one.
         """
         settings = {
             "format": FORMAT,
@@ -356,34 +358,44 @@ class DistillVQ:
             "bits": self.bits,
             "probes": self.probes,
             "options": asdict(self.options),
+            "stamp": None if stamp is None else stamp.to_dict(),
         }
         with fresh_dir(folder) as temporary:
             save_vectors(self.to_faiss(), temporary / _INDEX)
             write_json(temporary / _CONFIG, settings)
 
     @classmethod
-    def load(cls, folder: str | Path, documents: Vectors | None = None) -> "DistillVQ":
+    def load(
+        cls,
+        folder: str | Path,
+        documents: Vectors | None = None,
+        *,
+        stamp: Stamp | None = None,
+    ) -> "DistillVQ":
         """Load what `save` saved.
 
         Args:
             folder: The folder.
             documents: The vectors; only further training and reports need them.
+            stamp: Of the encoder that is to ask.
 
         Returns:
             The quantiser.
 
         Raises:
-            StoreError: Missing, damaged, or of a later version.
+            StoreError: Missing, damaged, of a later version, or of another space.
         """
         index = load_vectors(Path(folder) / _INDEX)
         settings = read_json(Path(folder) / _CONFIG)
         try:
             if settings.pop("format") > FORMAT:
                 raise StoreError(f"{str(folder)!r} is of a later format; upgrade vecsmith")
-            options = settings.pop("options")
+            options, known = settings.pop("options"), settings.pop("stamp")
             sampling = CandidateSampling(**options.pop("sampling"))
             vq = cls(**settings, options=DistilOptions(**options, sampling=sampling))
         except (KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{str(folder)!r} holds no learned index ({error})") from error
+        if stamp is not None and known is not None:
+            Stamp.from_dict(known).check(stamp)
         vq.parts, vq._documents, vq._index = take_apart(index), documents, index
         return vq

@@ -28,8 +28,16 @@ from sentence_transformers.sentence_transformer.modules import Pooling, Transfor
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from vecsmith.core import ConfigError, DataError, ModelError, fresh_dir, read_json, write_json
-from vecsmith.encode import quiet_hosts, resolve_model
+from vecsmith.core import (
+    ConfigError,
+    DataError,
+    ModelError,
+    Stamp,
+    fresh_dir,
+    read_json,
+    write_json,
+)
+from vecsmith.encode import quiet_hosts, resolve_model, state_hash
 from vecsmith.train.contrastive import Batch, Objective
 
 from ._dupmae import vocabulary_maxima
@@ -174,6 +182,18 @@ class DuplexRetriever(nn.Module):
         model = SentenceTransformer(modules=modules, device="cpu")
         head = VocabularyHead.of(module.model, folder)
         return cls(model, head, topk=topk, halves=halves)
+
+    @property
+    def stamp(self) -> Stamp:
+        """Identity of the space: an index of another retriever's passages is refused by it."""
+        return Stamp(
+            model="duplex retriever",
+            weights=state_hash(self),
+            dims=int(self.model.get_embedding_dimension() or 0),
+            pooling="cls",
+            max_tokens=int(self.model.max_seq_length or 512),
+            reshape=(f"words:{self.topk}", *self.halves),
+        )
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Save both halves; sentence-transformers loads the dense one from the same folder.
