@@ -56,12 +56,16 @@ from ._vectors import load_vectors as load_vectors
 from ._vectors import reconstruct as reconstruct
 from ._vectors import save_vectors as save_vectors
 from ._vectors import search_vectors as search_vectors
+from .compressed import Advice as Advice
 from .compressed import CandidateSampling as CandidateSampling
 from .compressed import DistillVQ as DistillVQ
 from .compressed import DistilOptions as DistilOptions
+from .compressed import Need as Need
+from .compressed import advise as advise
 
 __all__ = [
     "AdapterOptions",
+    "Advice",
     "Answer",
     "CUTOFF_RULES",
     "CandidateSampling",
@@ -85,6 +89,7 @@ __all__ = [
     "LabelledLists",
     "MODES",
     "MinusListMean",
+    "Need",
     "PassageTable",
     "Platt",
     "RANKINGS",
@@ -95,6 +100,7 @@ __all__ = [
     "StoredPassage",
     "VectorSpace",
     "ZScore",
+    "advise",
     "build_vectors",
     "choose_threshold",
     "collection_groups",

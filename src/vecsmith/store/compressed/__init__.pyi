@@ -1,3 +1,8 @@
+from ._advisor import Advice as Advice
+from ._advisor import IndexPoint as IndexPoint
+from ._advisor import Need as Need
+from ._advisor import advise as advise
+from ._advisor import candidates as candidates
 from ._distill_vq import DistillVQ as DistillVQ
 from ._distill_vq import DistilOptions as DistilOptions
 from ._index_parts import KINDS as KINDS
@@ -15,12 +20,17 @@ from ._lists import dense_lists as dense_lists
 from ._lists import padded as padded
 
 __all__ = [
+    "Advice",
     "CandidateSampling",
     "DistilOptions",
     "DistillVQ",
     "IndexParts",
+    "IndexPoint",
     "IndexReport",
     "KINDS",
+    "Need",
+    "advise",
+    "candidates",
     "dense_lists",
     "index_report",
     "overlaps",
