@@ -268,3 +268,13 @@ def test_doubles_and_lost_documents_are_told(made, tmp_path, capsys):
     assert (result["queries"], result["left_out"], result["incomplete"]) == (2, 0, 1)
     assert result["rankings"]["bm25"]["recall@10"]["mean"] == 0.75
     assert "line 2" in shown.err and "'lost.md'" in shown.err and "line 1" not in shown.err
+
+
+def test_advice_for_an_index(built, command, tmp_path):
+    run = command("advise", built, "--recall", 0.9, "--plot", tmp_path / "curve.svg")
+    assert run.returncode == 0, run.stderr
+    assert "flat" in run.stdout
+    assert "* to take" in run.stdout
+    assert "<svg" in (tmp_path / "curve.svg").read_text("utf-8")
+    run = command("advise", built, "--bytes", 1, "--json")
+    assert json.loads(run.stdout)["met"] is False

@@ -74,6 +74,19 @@ def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
         "--map-only", action="store_true", help="stop when mapped vectors serve; encode later"
     )
     migrate.set_defaults(run=_migrate)
+    advise = verbs.add_parser(
+        "advise",
+        parents=[shared],
+        help="measure kinds of vector index on an index's own vectors, and choose",
+        formatter_class=form,
+    )
+    advise.add_argument("dir", metavar="DIR", help="the index")
+    advise.add_argument("--recall", type=_share, default=0.95, help="wanted part of the first ten")
+    advise.add_argument("--bytes", type=positive, default=None, help="bytes a passage at most")
+    advise.add_argument("--ms", type=positive_number, default=None, help="milliseconds at most")
+    advise.add_argument("--sample", type=positive, default=50_000, help="passages to measure on")
+    advise.add_argument("--plot", default=None, help="picture of the curve to write (.png, .svg)")
+    advise.set_defaults(run=_advise)
     evaluate = verbs.add_parser(
         "eval", parents=[shared], help="score an index on labelled queries", formatter_class=form
     )
@@ -256,6 +269,31 @@ def _migrate(options: argparse.Namespace) -> None:
             print(f"{held}; before, mapped vectors found {lost:.1f}% of its first ten")
     if not result["finished"]:
         print(f"mapped vectors serve; to encode: vecsmith migrate {options.dir}")
+
+
+def _advise(options: argparse.Namespace) -> None:
+    from vecsmith.store import Need, Store, advise_store
+
+    need = Need(options.recall, options.bytes, options.ms)
+    advice = advise_store(Store(options.dir), need, sample=options.sample)
+    if options.plot:
+        advice.plot(options.plot)
+    if options.json:
+        _print_json(advice.to_dict())
+        return
+    print(f"{'index':<28}{'settings':<28}{'recall':>8}{'bytes':>8}{'ms':>8}")
+    for point in advice.points:
+        dials = " ".join(f"{name}={value}" for name, value in point.settings.items())
+        mark = " *" if point == advice.choice else ""
+        print(
+            f"{point.kind + mark:<28}{dials:<28}{point.recall:>8.3f}"
+            f"{point.bytes_per_document:>8.0f}{point.ms_per_query:>8.3f}"
+        )
+    print(
+        f"* to take (measured on {advice.documents} passages)"
+        if advice.met
+        else "* the nearest: none keeps every limit; lower --recall, or allow more bytes or time"
+    )
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -45,6 +45,7 @@ from ._store import Candidates as Candidates
 from ._store import Ranked as Ranked
 from ._store import Store as Store
 from ._store import VectorSpace as VectorSpace
+from ._store import advise_store as advise_store
 from ._store import fuse as fuse
 from ._store import model_of as model_of
 from ._vectors import EXACT_UP_TO as EXACT_UP_TO
@@ -101,6 +102,7 @@ __all__ = [
     "VectorSpace",
     "ZScore",
     "advise",
+    "advise_store",
     "build_vectors",
     "choose_threshold",
     "collection_groups",

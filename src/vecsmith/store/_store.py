@@ -25,6 +25,7 @@ from vecsmith.core import (
     Stamp,
     StoreError,
     did_you_mean,
+    numpy_generator,
     read_json,
     recover_dir,
     verify_checksums,
@@ -33,6 +34,7 @@ from vecsmith.core import (
 from ._fusion import Fusion
 from ._passages import PassageTable
 from ._vectors import load_vectors, reconstruct, search_vectors
+from .compressed import Advice, Need, advise
 
 FORMAT = 1
 RANKINGS = ("bm25", "base", "base_hybrid", "adapted", "adapted_hybrid")
@@ -312,3 +314,24 @@ def fuse(found: Candidates, fusion: Fusion, k: int) -> Ranked:
     scores = fusion.scores(found.cosines, found.lexical)
     order = np.lexsort((found.rows, -scores))[:k]
     return Ranked(found.rows[order], scores[order])
+
+
+def advise_store(store: Store, need: Need | None = None, *, sample: int = 50_000) -> Advice:
+    """Measure kinds of vector index on the vectors of a store's shipped model.
+
+    Args:
+        store: The index.
+        need: Recall, bytes and time.
+        sample: Passages to measure on.
+
+    Returns:
+        The choice and all points; queries are those that the build saw, else sampled passages.
+    """
+    space = store.spaces[model_of(store.shipped) or next(iter(store.spaces))]
+    rng = numpy_generator(0, "advise")
+    rows = np.sort(rng.permutation(space.index.ntotal)[:sample])
+    vectors = reconstruct(space.index, rows)
+    seen = read_json(store.folder / "seen_queries.json")
+    texts = sorted({text for group in seen.values() for text in group})
+    queries = vectors if not texts else space.encoder.encode(texts, kind="query")
+    return advise(vectors, queries, need, sample=sample)

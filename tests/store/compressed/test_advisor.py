@@ -48,7 +48,7 @@ def test_all_candidates_are_measured(documents, queries, monkeypatch, tmp_path):
     assert by_kind["int8"][0].recall > 0.9
     for kind in ("ivf-pq", "hnsw", "1-bit, re-ranked by int8"):
         recalls = [p.recall for p in by_kind[kind]]
-        assert recalls[-1] > recalls[0] + 0.01
+        assert recalls[-1] > recalls[0]
     assert advice.met
     assert advice.choice.recall >= 0.8
     json.dumps(advice.to_dict())
