@@ -11,7 +11,9 @@ from ._index_parts import put_together as put_together
 from ._index_parts import take_apart as take_apart
 from ._index_parts import train_parts as train_parts
 from ._index_report import IndexReport as IndexReport
+from ._index_report import index_bytes as index_bytes
 from ._index_report import index_report as index_report
+from ._index_report import milliseconds as milliseconds
 from ._index_report import overlaps as overlaps
 from ._index_report import relevance_figures as relevance_figures
 from ._index_report import search_rows as search_rows
@@ -32,7 +34,9 @@ __all__ = [
     "advise",
     "candidates",
     "dense_lists",
+    "index_bytes",
     "index_report",
+    "milliseconds",
     "overlaps",
     "padded",
     "put_together",
