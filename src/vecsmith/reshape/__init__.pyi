@@ -1,4 +1,7 @@
 from .adapt import SpaceMap as SpaceMap
+from .compress import CompressedTable as CompressedTable
+from .compress import compress_table as compress_table
+from .compress import compress_token_embeddings as compress_token_embeddings
 from .debias import BiasSubspace as BiasSubspace
 from .debias import HardDebias as HardDebias
 from .debias import NullspaceProjection as NullspaceProjection
@@ -15,15 +18,18 @@ from .merge import task_vector_report as task_vector_report
 
 __all__ = [
     "BiasSubspace",
+    "CompressedTable",
     "EqualTargetLoss",
     "HardDebias",
     "MergeSet",
     "NullspaceProjection",
     "PositionOptions",
     "SelfPositioning",
-    "SpaceMap",
     "SoftDebias",
+    "SpaceMap",
     "TaskVectorReport",
+    "compress_table",
+    "compress_token_embeddings",
     "debias_encoder",
     "debias_token_table",
     "expand_specific",

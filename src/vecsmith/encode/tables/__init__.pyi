@@ -1,3 +1,9 @@
+from ._base import TableBase as TableBase
+from ._bits import index_bytes as index_bytes
+from ._bits import pack as pack
+from ._bits import packed_bytes as packed_bytes
+from ._bits import smallest_integers as smallest_integers
+from ._bits import unpack as unpack
 from ._embedding import CompressedEmbedding as CompressedEmbedding
 from ._frozen import FrozenEmbedding as FrozenEmbedding
 from ._hashing import hash_ids as hash_ids
@@ -17,6 +23,8 @@ from ._staged import StagedTable as StagedTable
 from ._unified import UnifiedEmbedding as UnifiedEmbedding
 from ._unified_report import UnifiedReport as UnifiedReport
 from ._unified_spec import UnifiedSpec as UnifiedSpec
+from .shrinking._low_precision import load_codes as load_codes
+from .shrinking._low_precision import store_codes as store_codes
 
 __all__ = [
     "CompressedEmbedding",
@@ -25,6 +33,7 @@ __all__ = [
     "ProductQuantiser",
     "Stage",
     "StagedTable",
+    "TableBase",
     "TableShape",
     "UnifiedEmbedding",
     "UnifiedReport",
@@ -33,9 +42,16 @@ __all__ = [
     "hash_ids",
     "hash_integers",
     "hash_texts",
+    "index_bytes",
+    "load_codes",
     "negative_distances",
+    "pack",
+    "packed_bytes",
     "read_codes",
     "salt_of",
+    "smallest_integers",
     "split_parts",
+    "store_codes",
     "to_keys",
+    "unpack",
 ]

@@ -211,6 +211,13 @@ class CompressedEmbedding(StagedTable, TableBase):
         """
         raise NotImplementedError
 
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table, as far as the method can.
+
+        Args:
+            vectors: Shape (values of all fields, dim).
+        """
+
     def frozen(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what `read` needs, and nothing else: numbers, arrays."""
         raise NotImplementedError

@@ -48,6 +48,11 @@ class FullTable(CompressedEmbedding):
         rows = place_rows(ids, self.shape)
         return nn.functional.embedding(rows, self.table, sparse=self.plan.sparse)
 
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table."""
+        with torch.no_grad():
+            self.table.copy_(vectors)
+
     def frozen(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what `read` needs."""
         return {}, {"table": self.table}

@@ -12,7 +12,10 @@ from ._quotient_remainder import QuotientRemainder as QuotientRemainder
 from ._robe import RandomOffsetBlock as RandomOffsetBlock
 from ._robe import places_and_signs as places_and_signs
 from ._tensor_train import TensorTrain as TensorTrain
+from ._tensor_train import core_numbers as core_numbers
+from ._tensor_train import near_cube as near_cube
 from ._tensor_train import tensor_train as tensor_train
+from ._tensor_train import three_factors as three_factors
 
 __all__ = [
     "AdaptiveRows",
@@ -25,9 +28,12 @@ __all__ = [
     "QuotientRemainder",
     "RandomOffsetBlock",
     "TensorTrain",
+    "core_numbers",
     "hash_codes",
     "hash_functions",
     "merge_blocks",
+    "near_cube",
     "places_and_signs",
     "tensor_train",
+    "three_factors",
 ]

@@ -86,6 +86,24 @@ class CodedTable(CompressedEmbedding):
         """Return the least rate that is reached."""
         return min(_bytes(plan, *pair) for pair in _pairs(plan)) / plan.shape.full_bytes
 
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table; codewords are pieces of some of them."""
+        generator = self.plan.generator("codewords of vectors")
+        parts = vectors.split(self.shape.sizes)
+        with torch.no_grad():
+            for place, (column, table) in enumerate(zip(self.columns, self.tables, strict=True)):
+                table.copy_(parts[column])
+                book = self.codebook(place)
+                for part, words in enumerate(book):
+                    chosen = torch.randint(len(table), (len(words),), generator=generator)
+                    width = words.shape[1]
+                    piece = table[chosen, part * width : (part + 1) * width]
+                    # equal codewords would never part
+                    noise = torch.randn(piece.shape, generator=generator) * 1e-3 * piece.std()
+                    words.copy_(piece + noise)
+            if self.whole is not None:
+                self.whole.copy_(torch.cat([parts[c] for c in self.kept]))
+
     @classmethod
     def choice_bits(cls, settings: Any, bits: int) -> float:
         """Bits by which a code tells values apart, mean over values.

@@ -39,6 +39,8 @@ WIDTH = 0.09
 MOST_ROWS = 10_000
 # blocks that are compared with one, at most: those in most of its cells
 CANDIDATES = 16
+# of each cell that a block falls into
+RECENT = 4
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,12 @@ def _merge_pass(
             continue
         if left <= most:
             break
-        near: Counter[int] = Counter()
+        found: list[int] = []
         for table, cell in zip(buckets, cells[block].tolist(), strict=True):
             # a wide cell holds nearly all blocks; the last ones have the nearest quartile
-            near.update(table.get(cell, [])[-CANDIDATES:])
+            if cell in table:
+                found += table[cell][-RECENT:]
+        near = Counter(found)
         proposed = sorted(near, key=lambda other: (-near[other], other))[:CANDIDATES]
         best = _most_alike(blocks, int(block), proposed, rule)
         if best is None:
@@ -183,6 +187,11 @@ class DedupTable(CompressedEmbedding):
         """Merge after the first stage."""
         if stage.name == "train":
             self.merge()
+
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table."""
+        with torch.no_grad():
+            self.table[: len(vectors)] = vectors
 
     def merge(self) -> None:
         """Merge blocks until the table fits; its rows so far are what is alike or not."""

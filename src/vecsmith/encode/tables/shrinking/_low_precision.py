@@ -145,6 +145,16 @@ class LowPrecision(CompressedEmbedding):
             noise = torch.rand(values.shape, generator=generator)
             self._store(rows_now, values, noise)
 
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table; the scale follows their range."""
+        limit = (1 << (self.bits - 1)) - 1
+        if len(self.scales) == 1:
+            self.scales.fill_(float(vectors.abs().max()) / limit)
+        else:
+            self.scales.copy_(vectors.abs().amax(1, keepdim=True).clamp(min=1e-12) / limit)
+        rows = torch.arange(len(vectors), device=vectors.device)
+        self._store(rows, vectors, torch.full_like(vectors, 0.5))
+
     @classmethod
     def _row_floats(cls, plan: TablePlan) -> int:
         """Floats stored with each row."""

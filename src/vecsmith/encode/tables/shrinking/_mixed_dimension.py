@@ -15,6 +15,7 @@ one number a value. Cost: a small product a field.
 import math
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from .._columns import gather, join, whole_rows
@@ -85,6 +86,19 @@ class MixedDimension(CompressedEmbedding):
         """Return the least rate that is reached."""
         shape = plan.shape
         return _numbers(shape, field_dims(shape, 1.0)) / (shape.total * shape.dim)
+
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table: their best factors of each rank."""
+        parts = vectors.split(self.shape.sizes)
+        with torch.no_grad():
+            for place, column in enumerate(self.columns):
+                dim = self.dims[column]
+                square = parts[column].double().T @ parts[column].double()
+                directions = torch.linalg.eigh(square)[1][:, -dim:]
+                self.tables[place].copy_(parts[column].double() @ directions)
+                self.projections[place].copy_(directions.T)
+            if self.whole is not None:
+                self.whole.copy_(torch.cat([parts[c] for c in self.kept]))
 
     def frozen(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return what `read` needs."""

@@ -122,6 +122,11 @@ class SparseTable(CompressedEmbedding):
         entry = FLOAT_BYTES + index_bytes(shape.dim - 1) + index_bytes(shape.total - 1)
         return shape.fields * entry / shape.full_bytes
 
+    def start_at(self, vectors: Tensor) -> None:
+        """Start from the vectors of a finished table."""
+        with torch.no_grad():
+            self.table.copy_(vectors)
+
     def effective(self) -> Tensor:
         """The table as lookups see it, before the last entries go."""
         return self.table
