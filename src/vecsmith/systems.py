@@ -56,6 +56,15 @@ SYSTEMS: dict[str, System] = {
         "takes it out of what should be neutral, with the price in quality beside it.",
         use="Vectors feed a decision about people, or search must not rank by gender or origin.",
     ),
+    "distill-vq": System(
+        title="Distill-VQ: Learning Retrieval Oriented Vector Quantization By Distilling Knowledge "
+        "from Dense Embeddings",
+        year=2022,
+        name="vecsmith.store:DistillVQ",
+        does="Trains centroids and codebooks of a faiss index so that the compressed index ranks "
+        "as the uncompressed vectors do, without labels.",
+        use="Memory leaves a document 4 to 64 bytes, and there are queries or texts like them.",
+    ),
     "dupmae": System(
         title="RetroMAE v2: Duplex Masked Auto-Encoder For Pre-Training Retrieval-Oriented "
         "Language Models",

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*(ROOT / "docs" / "systems").glob("*.md"), ROOT / "docs" / "train.md"])
+GUIDES = (ROOT / "docs" / f"{name}.md" for name in ("indexes", "train"))
+PAGES = sorted([*(ROOT / "docs" / "systems").glob("*.md"), *GUIDES])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 
