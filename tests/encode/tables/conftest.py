@@ -50,6 +50,15 @@ CASES = {
     "int": Case(0.25, smooth=False),
     "mde": Case(0.3),
     "mgqe": Case(0.3, smooth=False),
+    "opt_embed": Case(
+        1.0,
+        {
+            "evolution": {"generations": 2, "mutations": 3, "crossovers": 3},
+            "alpha": 1e-3,
+            "threshold_lr": 1.0,
+        },
+        smooth=False,
+    ),
     "robe": Case(0.05, huge=0.001),
     "tt_rec": Case(0.2, huge=0.0005),
 }

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from vecsmith.core import ConfigError, DataError
 from vecsmith.data.samples import load_adult, load_movielens
 from vecsmith.data.tables import FieldTable
-from vecsmith.encode.tables import CompressedEmbedding, Stage
+from vecsmith.encode.tables import METHODS, CompressedEmbedding, Stage
 from vecsmith.train.tables import (
     BODIES,
     DLRM,
@@ -190,8 +190,8 @@ def test_model_says_what_numbers_it_needs(parts):
         predict(model, parts[1])
 
 
-def model_of(parts, seed=0, **build):
-    table = CompressedEmbedding.build("full", parts[0].sizes, dim=4, seed=seed, **build)
+def model_of(parts, seed=0, method="full", **build):
+    table = CompressedEmbedding.build(method, parts[0].sizes, dim=4, seed=seed, **build)
     return CTRModel(table, DCNv2(1, (8,)), seed=seed)
 
 
@@ -217,22 +217,30 @@ def test_training_ends_at_the_best_epoch(parts):
     assert fitted.steps == stage["steps"] and fitted.seconds > 0
 
 
-def test_killed_training_is_taken_up(parts, tmp_path):
+@pytest.mark.parametrize(
+    ("method", "at"),
+    [("full", 30), ("int", 30), ("auto_srh", 60), ("auto_dim", 40), ("opt_embed", 70)],
+)
+def test_killed_training_is_taken_up(parts, tmp_path, method, at):
     options = CTROptions(batch_size=128, epochs=3)
-    whole = model_of(parts)
+    rate = 0.5 if method in ("int", "auto_srh") else 1.0
+    more = {"evolution": {"generations": 1}} if method == "opt_embed" else {}
+    build = {"method": method, "rate": rate, "counts": parts[0].counts(), **more}
+    whole = model_of(parts, **build)
     fit_ctr(whole, *parts, options=options)
-    first = model_of(parts)
-    calls = []
+    first = model_of(parts, **build)
+    after, calls = first.embedding.after_step, []
 
-    def stop(*_):
+    def stop(lr):
+        after(lr)
         calls.append(1)
-        if len(calls) == 30:
+        if len(calls) == at:
             raise KeyboardInterrupt
 
     first.embedding.after_step = stop
     with pytest.raises(KeyboardInterrupt):
         fit_ctr(first, *parts, options=options, checkpoint=tmp_path)
-    again = model_of(parts)
+    again = model_of(parts, **build)
     fit_ctr(again, *parts, options=options, checkpoint=tmp_path)
     assert np.array_equal(predict(again, parts[1]), predict(whole, parts[1]))
 
@@ -331,9 +339,9 @@ def test_search_stages_read_validation_batches_alone():
     assert rows["train"] == {tuple(r) for r in train.ids[:, :2].tolist()}
 
 
-@pytest.mark.parametrize("method", ["deep_light", "dedup", "auto_srh", "auto_dim"])
+@pytest.mark.parametrize("method", ["deep_light", "dedup", "auto_srh", "auto_dim", "opt_embed"])
 def test_stages_run_in_order_and_scores_are_within_the_budget(parts, method):
-    rate = 1.0 if method == "auto_dim" else 0.3
+    rate = 0.3 if METHODS[method].exact_budget else 1.0
     table = CompressedEmbedding.build(
         method, parts[0].sizes, dim=4, rate=rate, counts=parts[0].counts()
     )

@@ -11,6 +11,9 @@ from ._hashing import hash_integers as hash_integers
 from ._hashing import hash_texts as hash_texts
 from ._hashing import salt_of as salt_of
 from ._hashing import to_keys as to_keys
+from ._marks import find_marks as find_marks
+from ._marks import mark_bytes as mark_bytes
+from ._marks import store_marks as store_marks
 from ._methods import METHODS as METHODS
 from ._product_quantiser import ProductQuantiser as ProductQuantiser
 from ._product_quantiser import negative_distances as negative_distances
@@ -23,13 +26,17 @@ from ._staged import StagedTable as StagedTable
 from ._unified import UnifiedEmbedding as UnifiedEmbedding
 from ._unified_report import UnifiedReport as UnifiedReport
 from ._unified_spec import UnifiedSpec as UnifiedSpec
+from .shrinking._evolution import EvolutionOptions as EvolutionOptions
 from .shrinking._low_precision import load_codes as load_codes
 from .shrinking._low_precision import store_codes as store_codes
+from .shrinking._opt_embed import OptEmbed as OptEmbed
 
 __all__ = [
     "CompressedEmbedding",
+    "EvolutionOptions",
     "FrozenEmbedding",
     "METHODS",
+    "OptEmbed",
     "ProductQuantiser",
     "Stage",
     "StagedTable",
@@ -39,11 +46,13 @@ __all__ = [
     "UnifiedReport",
     "UnifiedSpec",
     "adam_step",
+    "find_marks",
     "hash_ids",
     "hash_integers",
     "hash_texts",
     "index_bytes",
     "load_codes",
+    "mark_bytes",
     "negative_distances",
     "pack",
     "packed_bytes",
@@ -52,6 +61,7 @@ __all__ = [
     "smallest_integers",
     "split_parts",
     "store_codes",
+    "store_marks",
     "to_keys",
     "unpack",
 ]

@@ -15,6 +15,7 @@ from .shrinking._learned_scale import LearnedScale
 from .shrinking._low_precision import LowPrecision
 from .shrinking._magnitude_prune import MagnitudePrune
 from .shrinking._mixed_dimension import MixedDimension
+from .shrinking._opt_embed import OptEmbed
 from .shrinking._searched_dimension import SearchedDimension
 from .shrinking._soft_gates import SoftGates
 
@@ -37,6 +38,7 @@ METHODS: dict[str, type[CompressedEmbedding]] = {
         LearnedScale,
         MixedDimension,
         SearchedDimension,
+        OptEmbed,
         MagnitudePrune,
         SoftGates,
     )

@@ -18,6 +18,7 @@ class Stage:
         search: What `architecture()` returns learns on validation batches, by turns with the rest.
         fresh: Start the network above the table anew.
         early_stop: Stop when the validation score has not grown for some epochs.
+        select: Train nothing; `select` is called with the validation score.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Stage:
     search: bool = False
     fresh: bool = False
     early_stop: bool = True
+    select: bool = False
 
 
 class StagedTable(nn.Module):
@@ -54,6 +56,13 @@ class StagedTable(nn.Module):
 
         Args:
             stage: One of `stages()`.
+        """
+
+    def select(self, score: Callable[[], float]) -> None:
+        """Choose what is to be trained further, in a stage that trains nothing.
+
+        Args:
+            score: Validation score of the model with this table as it is.
         """
 
     def penalty(self) -> Tensor | None:

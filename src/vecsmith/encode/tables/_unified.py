@@ -18,7 +18,7 @@ chunk; M d floats.
 
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,11 @@ class UnifiedEmbedding(StagedTable):
         """Finish a stage."""
         for part in self._parts():
             part.end(stage)
+
+    def select(self, score: Callable[[], float]) -> None:
+        """Choose what is to be trained further."""
+        for part in self._parts():
+            part.select(score)
 
     def penalty(self) -> Tensor | None:
         """What is added to the loss."""

@@ -11,8 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from vecsmith.encode.tables import mark_bytes
+
 from ._codec import Codec
-from ._norm_groups import find_groups, group_bytes, long_rows, store_groups
+from ._norm_groups import find_groups, long_rows, store_groups
 
 
 def factors(vectors: Tensor, rank: int) -> tuple[Tensor, Tensor]:
@@ -66,7 +68,7 @@ class LowRankByNorm(Codec):
     @classmethod
     def least_rate(cls, rows: int, dim: int) -> float:
         """Return the least rate that is reached."""
-        return (4 * (2 * rows + 3 * dim) + group_bytes(rows)) / (4 * rows * dim)
+        return (4 * (2 * rows + 3 * dim) + mark_bytes(rows)) / (4 * rows * dim)
 
     @classmethod
     def encode(
@@ -75,7 +77,7 @@ class LowRankByNorm(Codec):
         """Encode a table."""
         dim, mask = vectors.shape[1], long_rows(vectors)
         long, short = int(mask.sum()), int((~mask).sum())
-        left = (budget - group_bytes(len(vectors))) / 4
+        left = (budget - mark_bytes(len(vectors))) / 4
         rank = max(1, int(left / (2 * (long + dim) + short + dim)))
         double = min(2 * rank, dim, long)
         # what the long ones cannot use goes to the others

@@ -1,22 +1,13 @@
-"""Rows in two groups by the length of their vectors, found by counting bits.
+"""Rows in two groups by the length of their vectors.
 
 Long vectors matter more for dot products: those that make up half of the total length form the
-first group. Which rows these are takes one bit a row and a count every 32 rows.
+first group. Which rows these are takes a bit a row and a count every 32 rows.
 """
 
 import torch
 from torch import Tensor
 
-WORD = 32
-
-
-def group_bytes(rows: int) -> int:
-    """Bytes of the bits and counts.
-
-    Args:
-        rows: Rows of the table.
-    """
-    return 8 * -(-rows // WORD)
+from vecsmith.encode.tables import find_marks, store_marks
 
 
 def long_rows(vectors: Tensor) -> Tensor:
@@ -43,13 +34,8 @@ def store_groups(mask: Tensor) -> dict[str, Tensor]:
     Args:
         mask: bool, shape (rows,).
     """
-    padded = torch.nn.functional.pad(mask.long(), (0, -len(mask) % WORD)).reshape(-1, WORD)
-    words = (padded << torch.arange(WORD)).sum(1)
-    before = padded.sum(1).cumsum(0) - padded.sum(1)
-    return {
-        "long_words": torch.where(words >= 1 << 31, words - (1 << 32), words).to(torch.int32),
-        "long_before": before.to(torch.int32),
-    }
+    words, before = store_marks(mask)
+    return {"long_words": words, "long_before": before}
 
 
 def find_groups(tensors: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,10 +48,5 @@ def find_groups(tensors: dict[str, Tensor], rows: Tensor) -> tuple[Tensor, Tenso
     Returns:
         Whether each is long, and its place among those of its group, shape (k,).
     """
-    place, bit = rows // WORD, rows % WORD
-    words = tensors["long_words"][place].long() & 0xFFFFFFFF
-    long = ((words >> bit) & 1).bool()
-    below = words & ((1 << bit) - 1)
-    count = ((below[:, None] >> torch.arange(WORD, device=rows.device)) & 1).sum(1)
-    rank = tensors["long_before"][place].long() + count
+    long, rank = find_marks(tensors["long_words"], tensors["long_before"], rows)
     return long, torch.where(long, rank, rows - rank)

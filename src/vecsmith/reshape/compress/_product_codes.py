@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from vecsmith.core import progress
-from vecsmith.encode.tables import pack, packed_bytes, read_codes, unpack
+from vecsmith.encode.tables import mark_bytes, pack, packed_bytes, read_codes, unpack
 
 from ._codec import Codec
-from ._norm_groups import find_groups, group_bytes, long_rows, store_groups
+from ._norm_groups import find_groups, long_rows, store_groups
 
 BITS = (8, 7, 6, 5, 4)
 PIECE = 262_144
@@ -115,7 +115,7 @@ class ProductCodesByNorm(Codec):
         """Return the least rate that is reached."""
         half = max(1, rows // 2)
         least = 2 * ProductCodes.least_rate(half, dim) * 4 * half * dim
-        return (least + group_bytes(rows)) / (4 * rows * dim)
+        return (least + mark_bytes(rows)) / (4 * rows * dim)
 
     @classmethod
     def encode(
@@ -123,7 +123,7 @@ class ProductCodesByNorm(Codec):
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Encode a table."""
         dim, mask = vectors.shape[1], long_rows(vectors)
-        left = budget - group_bytes(len(vectors))
+        left = budget - mark_bytes(len(vectors))
         long, short = int(mask.sum()), int((~mask).sum())
         best = (0, 0, 0)
         for parts in (p for p in _divisors(dim) if 2 * p in _divisors(dim)):

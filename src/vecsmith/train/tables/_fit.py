@@ -6,6 +6,7 @@ the best one. Search stages read a validation batch beside each training batch.
 """
 
 import functools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -150,6 +151,9 @@ def _fit_stage(
         model.restart_body()
     if staged:
         table.begin(stage, steps)
+    if stage.select:
+        _select(result, validation, stage)
+        return
     optimizer = LazyAdam(_weights(model), lr=options.lr, weight_decay=options.l2)
     handle = table.attach(optimizer) if staged else None
     labels = np.asarray(validation.labels)
@@ -198,6 +202,31 @@ def _fit_stage(
             "seconds": found.seconds,
             "auc": found.best,
             "stopped": found.stopped,
+        }
+    )
+
+
+def _select(result: CTRFit, validation: FieldTable, stage: Stage) -> None:
+    """A stage that trains nothing."""
+    model, started = result.model, time.perf_counter()
+    labels, found = np.asarray(validation.labels), [0.0]
+
+    def score() -> float:
+        found.append(roc_auc(labels, predict(model, validation)))
+        return found[-1]
+
+    model.embedding.select(score)
+    model.embedding.end(stage)
+    seconds = time.perf_counter() - started
+    result.seconds += seconds
+    result.stages.append(
+        {
+            "name": stage.name,
+            "steps": 0,
+            "epochs": 0.0,
+            "seconds": seconds,
+            "auc": max(found),
+            "stopped": "select",
         }
     )
 

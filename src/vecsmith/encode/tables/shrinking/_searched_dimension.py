@@ -149,15 +149,17 @@ class SearchedDimension(CompressedEmbedding):
     exact_budget: ClassVar[bool] = False
     first: Tensor
     second: Tensor
+    steps: Tensor
 
     def __init__(self, plan: TablePlan) -> None:
         super().__init__(plan)
         self.candidates = candidate_dims(plan.shape.dim)
         self.inner: _Search | _Narrow = _Search(plan, self.candidates)
         shape = (plan.shape.fields, len(self.candidates))
-        self.register_buffer("first", torch.zeros(shape), persistent=False)
-        self.register_buffer("second", torch.zeros(shape), persistent=False)
-        self._steps, self._planned = 0, 1
+        self.register_buffer("first", torch.zeros(shape))
+        self.register_buffer("second", torch.zeros(shape))
+        self.register_buffer("steps", torch.zeros(()))
+        self._planned = 1
 
     @classmethod
     def least_rate(cls, plan: TablePlan) -> float:
@@ -178,7 +180,8 @@ class SearchedDimension(CompressedEmbedding):
 
     def begin(self, stage: Stage, steps: int) -> None:
         """Start the clock of the temperature."""
-        self._steps, self._planned = 0, steps
+        self.steps.zero_()
+        self._planned = steps
 
     def architecture(self) -> list[nn.Parameter]:
         """The candidates' weights."""
@@ -188,18 +191,18 @@ class SearchedDimension(CompressedEmbedding):
         """Move the candidates' weights by Adam."""
         if not isinstance(self.inner, _Search) or self.inner.alpha.grad is None:
             return
-        self._steps += 1
+        self.steps += 1
         with torch.no_grad():
             rows = torch.arange(len(self.first), device=self.first.device)
             change = adam_step(
                 rows,
                 self.inner.alpha.grad,
                 moments=(self.first, self.second),
-                step=self._steps,
+                step=float(self.steps),
                 lr=self.plan.settings.alpha_lr,
             )
             self.inner.alpha.sub_(change)
-        self.inner.temperature = max(LEAST_TEMPERATURE, 1 - self._steps / self._planned)
+        self.inner.temperature = max(LEAST_TEMPERATURE, 1 - float(self.steps) / self._planned)
 
     def end(self, stage: Stage) -> None:
         """Keep the best width of each field."""
