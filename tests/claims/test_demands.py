@@ -147,3 +147,81 @@ def test_experts_cost_no_more_and_start_as_the_dense_model() -> None:
     rows = figures("moe-contrastive")
     assert rows[0]["time of moe / dense"] < 1.15
     assert all(row["difference from dense before training"] < 1e-6 for row in rows)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestDistillVQ:
+    def test_better_than_opq_in_rank_and_overlap(self, seed: int) -> None:
+        row = figures("distill-vq")[seed]
+        assert row["mrr@10_listnet"] > row["mrr@10_opq"] + 0.02
+        assert row["overlap@10_listnet"] > row["overlap@10_opq"] + 0.04
+
+    def test_plain_codes_are_worst(self, seed: int) -> None:
+        row = figures("distill-vq")[seed]
+        assert row["mrr@10_pq"] < row["mrr@10_opq"]
+
+    def test_lists_teach_more_than_labels(self, seed: int) -> None:
+        row = figures("distill-vq")[seed]
+        assert row["mrr@10_listnet"] > row["mrr@10_contrastive"]
+
+    def test_reconstruction_gets_worse(self, seed: int) -> None:
+        row = figures("distill-vq")[seed]
+        assert row["reconstruction_error_listnet"] > row["reconstruction_error_opq"]
+
+
+def test_the_gain_of_learned_codes_shrinks_with_their_bytes() -> None:
+    gains = [
+        mean_gain("distill-vq", f"mrr@10_listnet{size}", f"mrr@10_opq{size}")
+        for size in ("_4_parts", "", "_16_parts")
+    ]
+    assert gains[0] > gains[1] > gains[2]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestUnifiedEmbedding:
+    @pytest.mark.parametrize("budget", [0.5, 0.1, 0.05])
+    def test_one_table_wins_at_equal_bytes(self, seed: int, budget: float) -> None:
+        row = figures("unified-embedding")[seed]
+        assert row[f"auc multiplexed {budget}"] > row[f"auc hashing trick {budget}"]
+        sizes = [row[f"bytes {name} {budget}"] for name in ("multiplexed", "hashing trick")]
+        assert sizes[0] <= sizes[1]
+
+    def test_readers_part_more_where_rows_are_scarce(self, seed: int) -> None:
+        row = figures("unified-embedding")[seed]
+        angles = [row[f"degrees between readers {budget}"] for budget in (0.05, 1.0)]
+        assert angles[0] > angles[1] > 0
+
+
+def test_the_gain_of_one_table_grows_as_rows_shrink() -> None:
+    gaps = [
+        mean_gain("unified-embedding", f"auc multiplexed {b}", f"auc hashing trick {b}")
+        for b in (0.05, 0.1, 0.5)
+    ]
+    assert gaps[0] > gaps[1] > gaps[2] > 0
+    assert gaps[0] > 0.04
+    assert gaps[1] > 0.015
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestDebiasing:
+    def test_nothing_is_left_along_the_direction(self, seed: int) -> None:
+        row = figures("debiasing")[seed]
+        assert row["direct bias, hard"] < 1e-6
+        assert row["gap of equalised pairs, hard"] < 1e-6
+
+    @pytest.mark.parametrize(
+        "task", ["wordsim353", "men", "simlex999", "mturk771", "msr", "google"]
+    )
+    def test_words_keep_what_they_are_good_for(self, seed: int, task: str) -> None:
+        row = figures("debiasing")[seed]
+        assert abs(row[f"{task}, hard"] - row[f"{task}, before"]) < 0.005
+
+    def test_soft_falls_with_its_weight(self, seed: int) -> None:
+        row = figures("debiasing")[seed]
+        falls = [row[f"direct bias, soft {10**place}"] for place in range(1, 6)]
+        assert falls == sorted(falls, reverse=True)
+
+    def test_queen_keeps_her_side_and_nurse_loses_hers(self, seed: int) -> None:
+        row = figures("debiasing")[seed]
+        assert row["queen, hard"] > row["queen, before"]
+        assert abs(row["nurse, hard"]) < 1e-6 < row["nurse, before"]

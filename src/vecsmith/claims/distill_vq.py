@@ -127,13 +127,29 @@ def start(kind: str, parts: int, rounds: int) -> DistillVQ:
     return vq.init(documents(), rotation_rounds=rounds)
 
 
-def learned(kind: str, parts: int, train: Ids, *, rounds: int, steps: int, **options: Any) -> Any:
+@lru_cache(maxsize=1)
+def training(seed: int) -> tuple[Ids, NDArray[np.float32], Ids]:
+    """What all arms of a seed learn from.
+
+    Args:
+        seed: Seed of the split.
+
+    Returns:
+        Analogies, their queries, and the dense lists of those.
+    """
+    train, _ = split(seed)
+    queries = query_vectors(train)
+    near = dense_lists(queries, documents(), SAMPLING.top_k, excluded=train[:, :3])[1]
+    return train, queries, near
+
+
+def learned(kind: str, parts: int, seed: int, *, rounds: int, steps: int, **options: Any) -> Any:
     """Learn an index from a common start.
 
     Args:
         kind: Kind of index.
         parts: Parts of a code.
-        train: Analogies to train on.
+        seed: Seed of split, order and candidates.
         rounds: Rounds of OPQ.
         steps: Steps of 64 queries.
         options: Fields of `DistilOptions`.
@@ -143,12 +159,15 @@ def learned(kind: str, parts: int, train: Ids, *, rounds: int, steps: int, **opt
     """
     vq = copy.copy(start(kind, parts, rounds))
     vq.parts, vq._index = copy.deepcopy(vq.parts), None
-    vq.options = DistilOptions(**{"sampling": SAMPLING, "lr_codebooks": RATE, **options})
+    given = {"sampling": SAMPLING, "lr_codebooks": RATE, "seed": seed, **options}
+    vq.options = DistilOptions(**given)
+    train, queries, near = training(seed)
     vq.fit(
-        query_vectors(train),
+        queries,
         budget=Budget(steps=steps),
         relevant=train[:, 3:].tolist() if options.get("loss") == "contrastive" else None,
         excluded=train[:, :3],
+        near=near,
     )
     return vq.to_faiss()
 
@@ -217,8 +236,6 @@ class Judge:
 # arm -> options, at the main number of parts
 ARMS: dict[str, dict[str, Any]] = {
     "temperature_1": {"temperature": 1.0},
-    "kl": {"loss": "kl"},
-    "margin_mse": {"loss": "margin_mse"},
     "contrastive": {"loss": "contrastive"},
 }
 
@@ -233,24 +250,24 @@ def measure(seed: int, quick: bool) -> Measurement:
     Returns:
         MRR@10 of OPQ and of the learned index; all else as extras.
     """
-    train, test = split(seed)
+    _, test = split(seed)
     judge, rounds = Judge(test), 2 if quick else ROUNDS
-    common: dict[str, Any] = {"rounds": rounds, "steps": 10 if quick else STEPS, "seed": seed}
+    common: dict[str, Any] = {"rounds": rounds, "steps": 10 if quick else STEPS}
     opq = start("opq", MAIN, rounds).to_faiss()
-    distilled = learned("opq", MAIN, train, **common)
+    distilled = learned("opq", MAIN, seed, **common)
     extra = {**judge.figures("opq", opq), **judge.figures("listnet", distilled)}
     if not quick:
         extra |= judge.figures("pq", start("pq", MAIN, rounds).to_faiss())
         for name, options in ARMS.items():
-            extra |= judge.figures(name, learned("opq", MAIN, train, **common, **options))
+            extra |= judge.figures(name, learned("opq", MAIN, seed, **common, **options))
         for parts in PARTS:
             if parts != MAIN:
                 found = start("opq", parts, rounds).to_faiss()
                 extra |= judge.figures(f"opq_{parts}_parts", found)
-                found = learned("opq", parts, train, **common)
+                found = learned("opq", parts, seed, **common)
                 extra |= judge.figures(f"listnet_{parts}_parts", found)
         extra |= judge.figures("ivf", start("ivf", MAIN, rounds).to_faiss())
-        extra |= judge.figures("ivf_listnet", learned("ivf", MAIN, train, **common))
+        extra |= judge.figures("ivf_listnet", learned("ivf", MAIN, seed, **common))
     return Measurement.of_items(judge.ranks(opq), judge.ranks(distilled), extra)
 
 

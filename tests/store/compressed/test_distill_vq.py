@@ -198,6 +198,15 @@ def test_a_seed_repeats_and_another_differs(documents, queries):
     assert not np.array_equal(found[0], found[2])
 
 
+def test_lists_at_hand_teach_the_same(documents, queries):
+    found = []
+    for near in (None, dense_lists(queries[:100], documents, 50)[1]):
+        vq = started("pq", documents)
+        vq.fit(queries[:100], budget=Budget(steps=4), near=near)
+        found.append(vq.parts.codebooks)
+    np.testing.assert_array_equal(*found)
+
+
 def test_a_killed_run_goes_on(documents, queries, tmp_path):
     whole = started("ivf_pq", documents)
     whole.fit(queries[:300], budget=Budget(steps=12))
@@ -290,6 +299,8 @@ def test_bad_input_is_named(documents, queries, tmp_path):
     broken[3, 0] = np.inf
     with pytest.raises(DataError, match="row 3"):
         started("pq", broken)
+    with pytest.raises(DataError, match="near must hold documents"):
+        vq.fit(queries, near=np.zeros((3, 5), np.int64))
     vq.save(tmp_path / "vq")
     file = tmp_path / "vq" / "index.faiss"
     file.write_bytes(file.read_bytes()[:-100])

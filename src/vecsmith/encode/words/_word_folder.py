@@ -1,7 +1,5 @@
 """vecsmith's own folder of word vectors: safetensors, the words as JSON, stamp and checksums."""
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +8,10 @@ from numpy.typing import NDArray
 from vecsmith.core import (
     Stamp,
     StoreError,
+    fresh_dir,
     is_disk_error,
     read_json,
     recover_dir,
-    replace_dir,
     verify_checksums,
     write_checksums,
     write_json,
@@ -44,21 +42,15 @@ def write_folder(target: Path, words: list[str], vectors: Floats, stamp: Stamp) 
             f"{str(target)!r} is a file, and vecsmith's format needs a folder; give another path"
         )
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        with fresh_dir(target) as fresh:
+            _write_table(fresh / TABLE, vectors)
+            write_json(fresh / WORDS, words)
+            write_json(fresh / SETTINGS, {"format": VERSION, "stamp": stamp.to_dict()})
+            write_checksums(fresh, [TABLE, WORDS, SETTINGS])
     except OSError as error:
         raise StoreError(
-            f"cannot write beside {str(target)!r} ({error}); choose a folder that can be written"
+            f"cannot write {str(target)!r} ({error}); free space, or choose another folder"
         ) from error
-    try:
-        _write_table(fresh / TABLE, vectors)
-        write_json(fresh / WORDS, words)
-        write_json(fresh / SETTINGS, {"format": VERSION, "stamp": stamp.to_dict()})
-        write_checksums(fresh, [TABLE, WORDS, SETTINGS])
-        fresh.chmod(0o755)
-        replace_dir(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def read_folder(folder: Path, reading: Reading) -> tuple[list[str], Floats, Stamp]:

@@ -1,14 +1,12 @@
 """Folders of what debiasing learned: settings as JSON, numbers as safetensors."""
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vecsmith.core import StoreError, read_json, recover_dir, replace_dir, write_json
+from vecsmith.core import StoreError, fresh_dir, read_json, recover_dir, write_json
 
 Doubles = NDArray[np.float64]
 
@@ -32,19 +30,13 @@ def write_state(
     from safetensors.numpy import save_file
 
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        with fresh_dir(folder) as fresh:
+            save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, fresh / ARRAYS)
+            write_json(fresh / SETTINGS, {"kind": kind, "format": 1, **values})
     except OSError as error:
         raise StoreError(
-            f"cannot write beside {str(folder)!r} ({error}); choose a folder that can be written"
+            f"cannot write {str(folder)!r} ({error}); free space, or choose another folder"
         ) from error
-    try:
-        save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, fresh / ARRAYS)
-        write_json(fresh / SETTINGS, {"kind": kind, "format": 1, **values})
-        fresh.chmod(0o755)
-        replace_dir(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def read_state(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, Doubles]]:

@@ -28,6 +28,7 @@ import numpy as np
 from vecsmith.core import (
     Budget,
     ConfigError,
+    DataError,
     EpochBatches,
     FitOptions,
     FitResult,
@@ -212,6 +213,7 @@ class DistillVQ:
         budget: Budget | None = None,
         relevant: Sequence[Sequence[int]] | None = None,
         excluded: Rows | None = None,
+        near: Rows | None = None,
         encoder: Any = None,
         checkpoint: str | Path | None = None,
     ) -> FitResult:
@@ -222,6 +224,8 @@ class DistillVQ:
             budget: How long; by default 10 epochs.
             relevant: Relevant documents of each query, where there are labels.
             excluded: Documents that are no candidates of a query, (queries, any), padded with -1.
+            near: Best documents of each query under the dense scores, shape (queries, any), padded
+                with -1, where they are at hand (`dense_lists`, or a search elsewhere).
             encoder: A `SentenceTransformer` for queries that is trained, too, in place.
             checkpoint: Folder for checkpoints; a killed run goes on from there.
 
@@ -250,7 +254,7 @@ class DistillVQ:
         result = fit(
             student,
             lambda model, batch: model(batch),
-            self._epochs(source, excluded),
+            self._epochs(source, near, excluded),
             budget=budget or Budget(epochs=10),
             options=FitOptions(
                 max_norm=None, seed=self.options.seed, description="learning the index"
@@ -276,14 +280,23 @@ class DistillVQ:
             encoder=encoder,
         )
 
-    def _epochs(self, source: Any, excluded: Rows | None) -> Callable[[int], EpochBatches]:
+    def _epochs(
+        self, source: Any, near: Rows | None, excluded: Rows | None
+    ) -> Callable[[int], EpochBatches]:
         chosen, queries = self.options, source.queries
-        depth = chosen.sampling.top_k
-        _, near = dense_lists(queries, source.documents, depth, excluded=excluded)
+        if near is None:
+            depth = chosen.sampling.top_k
+            _, near = dense_lists(queries, source.documents, depth, excluded=excluded)
+        if near.ndim != 2 or len(near) != len(queries) or near.max() >= len(source.documents):
+            raise DataError(
+                f"near must hold documents of the index for each of {len(queries)} queries; got "
+                f"shape {near.shape} with numbers up to {near.max(initial=-1)}"
+            )
+        lists: Rows = near
 
         def epoch(number: int) -> EpochBatches:
             drawn = batches_of_candidates(
-                near,
+                lists,
                 chosen.sampling,
                 numpy_generator(chosen.seed, "distill-vq", "epoch", str(number)),
                 batch_size=chosen.batch_size,
