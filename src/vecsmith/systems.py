@@ -165,8 +165,8 @@ SYSTEMS: dict[str, System] = {
         title="Unified Embedding: Battle-Tested Feature Representations for Web-Scale ML Systems",
         year=2023,
         name="vecsmith.encode:UnifiedEmbedding",
-        does="Holds the vectors of all categorical features in one hashed table, so that collisions "
-        "fall between features, where the network can undo them.",
+        does="Holds the vectors of all categorical features in one hashed table, so that "
+        "collisions fall between features, where the network can undo them.",
         use="A click or recommender model has many id-like features, a fixed memory budget, and "
         "values that come and go.",
     ),
