@@ -43,7 +43,7 @@ from ._judge import (
     score_views,
 )
 from ._negatives import mine_negatives, near_others, negative_texts
-from ._quantise import learn_codes, vectors_on_disk, wants_codes
+from ._quantise import learn_codes, some_queries, vectors_on_disk, wants_codes
 from ._read import check_source, listing, listing_hash, read_source
 from ._settings import BuildSettings
 from ._target import fingerprint, resolve_target
@@ -241,7 +241,7 @@ class Job:
         if not wants_codes(self.settings.quantise, count):
             return None
         encoder = load_encoder(self.work.file(name, "encoder"), dims=self.settings.dims)
-        texts = list(dict.fromkeys(pair.query for pair in self.split().pairs))
+        texts = some_queries((pair.query for pair in self.split().pairs), self.settings.seed)
         file = self.work.file(name, "vectors.npy")
         documents = vectors_on_disk(self.work.file(name, "shards"), file, count, dims)
         queries = encoder.encode(texts, kind="query")

@@ -11,6 +11,7 @@ sample on the way, and on the whole index at the end.
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,17 @@ from vecsmith.store import (
     PassageTable,
     Store,
     build_vectors,
+    index_parts,
+    load_vectors,
     model_of,
     reconstruct,
     save_vectors,
 )
-from vecsmith.store.compressed import dense_lists, overlaps, search_rows
+from vecsmith.store.compressed import IndexParts, dense_lists, overlaps, search_rows
 
 from ._assemble import bytes_per_passage, now
 from ._encode import encode_passages, index_shards, shards
+from ._quantise import learn_codes, some_queries, vectors_on_disk, wants_codes
 from ._report import write_report
 from ._target import check_replaceable, fingerprint
 from ._update import carry_over
@@ -160,14 +164,18 @@ class _Move:
         return np.asarray(np.load(path), np.float32)
 
     @cached_property
+    def seen(self) -> list[str]:
+        """Queries that training and choosing asked."""
+        held = read_json(self.out / "seen_queries.json")
+        return sorted({text for group in held.values() for text in group})
+
+    @cached_property
     def queries(self) -> Vectors:
-        """Queries that the index has seen, in the new model's space; else sampled passages."""
-        seen = read_json(self.out / "seen_queries.json")
-        texts = sorted({text for group in seen.values() for text in group})
-        if not texts:
+        """Queries to judge by in the new model's space: seen ones, else sampled passages."""
+        if not self.seen:
             return self.sampled[self.held_out]
         rng = numpy_generator(0, "migrate", "queries")
-        some = [texts[i] for i in rng.permutation(len(texts))[:QUERIES]]
+        some = [self.seen[i] for i in rng.permutation(len(self.seen))[:QUERIES]]
         return np.asarray(self.encoder.encode(some, kind="query"), np.float32)
 
     def map(self) -> dict[str, Any]:
@@ -211,7 +219,7 @@ class _Move:
             "finished": False,
             "history": [],
         }
-        self.swap(self.blocks(0), 0)
+        self.swap(0)
         return self.state
 
     def blocks(self, done: int) -> Iterator[Vectors]:
@@ -228,16 +236,31 @@ class _Move:
     def after_shard(self, done: int) -> None:
         """Put what is encoded into service after each tenth of the passages."""
         if done < self.count and done - self.state["encoded"] >= SWAP_EVERY * self.count:
-            self.swap(self.blocks(done), done)
+            self.swap(done)
 
-    def swap(self, blocks: Iterator[Vectors], done: int) -> None:
-        """Write an index of these vectors and put it in place."""
+    def swap(self, done: int) -> None:
+        """Write an index of the vectors as they are now and put it in place."""
         int8 = Store(self.out).settings["int8"]
         train = self.sampled if int8 or self.count > len(self.rows) else None
         index = build_vectors(
-            blocks, self.count, self.dims, precision="int8" if int8 else "float32", train=train
+            self.blocks(done),
+            self.count,
+            self.dims,
+            precision="int8" if int8 else "float32",
+            train=train,
+            parts=self.kept_codes(done),
         )
         self.put(index, done, {"encoded": done, "overlap_at_10": self.loss(done)})
+
+    def kept_codes(self, done: int) -> IndexParts | None:
+        """Codes of the index in service, so that they are not trained again for each tenth."""
+        if not self.state["history"]:
+            return None
+        parts = index_parts(load_vectors(self.out / "base" / "vectors.faiss"))
+        if parts is None:
+            return None
+        lists = [parts.nearest_lists(block) for block in self.blocks(done)]
+        return replace(parts, assignment=np.concatenate(lists))
 
     def finish(self) -> None:
         """Put the new model's own vectors into service and measure what the map lost."""
@@ -248,11 +271,23 @@ class _Move:
             self.dims,
             int8=settings["int8"],
             seed=settings["seed"],
+            parts=self.learned_codes(settings),
         )
-        asked = self.queries
-        before = dense_lists(asked, self.mapped(), 10)[1]
-        overlap = float(overlaps(before, search_rows(index, asked, 10)).mean())
+        before = dense_lists(self.queries, self.mapped(), 10)[1]
+        overlap = float(overlaps(before, search_rows(index, self.queries, 10)).mean())
         self.put(index, self.count, {"encoded": self.count, "mapped_overlap_at_10": overlap})
+
+    def learned_codes(self, settings: dict[str, Any]) -> IndexParts | None:
+        """Codes learned from the queries that the build saw, as `build` learns them."""
+        texts = some_queries(self.seen, settings["seed"])
+        if not texts or not wants_codes(settings.get("quantise", "none"), self.count):
+            return None
+        file = self.work.file("vectors.npy")
+        documents = vectors_on_disk(self.work.file("shards"), file, self.count, self.dims)
+        asked = self.encoder.encode(texts, kind="query")
+        parts, _ = learn_codes(documents, asked, seed=settings["seed"])
+        file.unlink()
+        return parts
 
     def put(self, index: Any, done: int, measured: dict[str, Any]) -> None:
         """Swap the folder for one with another index of vectors."""

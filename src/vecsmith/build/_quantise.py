@@ -6,7 +6,7 @@ themselves (see `vecsmith.store.DistillVQ`) take their place if they find more o
 first ten for queries that were not learned from.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,21 @@ def wants_codes(wanted: str, count: int) -> bool:
     return count >= LEAST_PASSAGES and (
         wanted == "learned" or (wanted == "auto" and count > EXACT_UP_TO)
     )
+
+
+def some_queries(texts: Iterable[str], seed: int) -> list[str]:
+    """Draw as many distinct queries as learning makes use of.
+
+    Args:
+        texts: Queries.
+        seed: Seed of the draw.
+
+    Returns:
+        At most `MOST_QUERIES`.
+    """
+    known = list(dict.fromkeys(texts))
+    rng = numpy_generator(seed, "build", "codes", "queries")
+    return [known[place] for place in rng.permutation(len(known))[:MOST_QUERIES]]
 
 
 def vectors_on_disk(folder: Path, file: Path, count: int, dims: int) -> NDArray[np.float32]:
@@ -98,7 +113,7 @@ def learn_codes(
     assert vq.parts is not None
     start = replace(vq.parts)
     rng = numpy_generator(seed, "build", "codes", "held out")
-    order = rng.permutation(len(queries))[:MOST_QUERIES]
+    order = rng.permutation(len(queries))
     few = min(int(HELD_OUT * len(order)), MOST_HELD_OUT)
     held_out, train = queries[order[:few]], queries[order[few:]]
     told: dict[str, Any] = {"lists": lists, "bytes": parts, "queries": len(train)}

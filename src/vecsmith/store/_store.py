@@ -39,6 +39,8 @@ from .compressed import Advice, Need, advise
 FORMAT = 1
 RANKINGS = ("bm25", "base", "base_hybrid", "adapted", "adapted_hybrid")
 DEPTH = 100
+# queries that judge and teach candidates
+_ADVISED_BY = 5_000
 
 
 class Ranked(NamedTuple):
@@ -333,5 +335,6 @@ def advise_store(store: Store, need: Need | None = None, *, sample: int = 50_000
     vectors = reconstruct(space.index, rows)
     seen = read_json(store.folder / "seen_queries.json")
     texts = sorted({text for group in seen.values() for text in group})
-    queries = vectors if not texts else space.encoder.encode(texts, kind="query")
+    some = [texts[place] for place in rng.permutation(len(texts))[:_ADVISED_BY]]
+    queries = space.encoder.encode(some, kind="query") if some else vectors[:_ADVISED_BY]
     return advise(vectors, queries, need, sample=sample)
