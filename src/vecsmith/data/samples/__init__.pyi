@@ -3,7 +3,9 @@ from ._debian import load_debian as load_debian
 from ._emoji import STYLES as STYLES
 from ._emoji import emoji_part as emoji_part
 from ._emoji import load_emoji as load_emoji
+from ._gcide import load_gcide as load_gcide
 from ._gensim import load_lee as load_lee
+from ._handbook import load_handbook as load_handbook
 from ._hpo import load_hpo as load_hpo
 from ._icd10cm import load_icd10cm as load_icd10cm
 from ._movielens import load_movielens as load_movielens
@@ -22,6 +24,8 @@ from ._word_lists import load_association_tests as load_association_tests
 from ._word_lists import load_gender_lists as load_gender_lists
 from ._word_lists import load_word_similarity as load_word_similarity
 from ._wordnet import load_wordnet as load_wordnet
+from ._wordnet_words import load_wordnet_glosses as load_wordnet_glosses
+from ._wordnet_words import load_wordnet_words as load_wordnet_words
 
 __all__ = [
     "AssociationTest",
@@ -38,7 +42,9 @@ __all__ = [
     "load_association_tests",
     "load_debian",
     "load_emoji",
+    "load_gcide",
     "load_gender_lists",
+    "load_handbook",
     "load_hpo",
     "load_icd10cm",
     "load_lee",
@@ -46,6 +52,8 @@ __all__ = [
     "load_openclipart",
     "load_word_similarity",
     "load_wordnet",
+    "load_wordnet_glosses",
+    "load_wordnet_words",
     "on_white",
     "thumbnails",
 ]

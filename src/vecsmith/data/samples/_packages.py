@@ -66,6 +66,13 @@ PACKAGES: dict[str, Package] = {
     "debian-handbook": Package(
         "debian", "debian-handbook", "", "GPL-2+ or CC-BY-SA-3.0", "the Debian handbook, HTML"
     ),
+    "gcide": Package(
+        "debian",
+        "dict-gcide",
+        "",
+        "GPL-2+",
+        "a dictionary of English, 125,000 entries (15 MB to download)",
+    ),
     "emojibase": Package(
         "npm",
         "emojibase-data",

@@ -1,0 +1,33 @@
+from ._cipher_embedding import EmbeddingOptions as EmbeddingOptions
+from ._cipher_embedding import cipher_embedding as cipher_embedding
+from ._cipher_embedding import replace_embeddings as replace_embeddings
+from ._cipher_vectors import CipherOptions as CipherOptions
+from ._cipher_vectors import CipherVectors as CipherVectors
+from ._cipher_vectors import context_vectors as context_vectors
+from ._cipher_vectors import log_transform as log_transform
+from ._counts import CooccurrenceCounter as CooccurrenceCounter
+from ._counts import Pairs as Pairs
+from ._counts import Ranking as Ranking
+from ._counts import count_offset as count_offset
+from ._counts import merge_pairs as merge_pairs
+from ._tokens import TokenBlock as TokenBlock
+from ._tokens import split_words as split_words
+from ._tokens import token_blocks as token_blocks
+
+__all__ = [
+    "CipherOptions",
+    "CipherVectors",
+    "CooccurrenceCounter",
+    "EmbeddingOptions",
+    "Pairs",
+    "Ranking",
+    "TokenBlock",
+    "cipher_embedding",
+    "context_vectors",
+    "count_offset",
+    "log_transform",
+    "merge_pairs",
+    "replace_embeddings",
+    "split_words",
+    "token_blocks",
+]
