@@ -1,6 +1,11 @@
 from ._aspects import AspectScores as AspectScores
 from ._aspects import aspect_bias as aspect_bias
 from ._aspects import evaluate_aspects as evaluate_aspects
+from ._compression_benchmark import CompressionBenchmark as CompressionBenchmark
+from ._compression_benchmark import CompressionResult as CompressionResult
+from ._compression_benchmark import CompressionRow as CompressionRow
+from ._compression_benchmark import Recommendation as Recommendation
+from ._compression_benchmark import lookup_ms as lookup_ms
 from ._ctr import CTRScores as CTRScores
 from ._ctr import evaluate_ctr as evaluate_ctr
 from ._grid import Grid as Grid
@@ -60,6 +65,9 @@ __all__ = [
     "BiasQuestions",
     "BiasReport",
     "CTRScores",
+    "CompressionBenchmark",
+    "CompressionResult",
+    "CompressionRow",
     "Evaluation",
     "Grid",
     "Groups",
@@ -68,6 +76,7 @@ __all__ = [
     "HierarchyResult",
     "LabelledImages",
     "METRICS",
+    "Recommendation",
     "Score",
     "SizeResult",
     "alignment",
@@ -92,6 +101,7 @@ __all__ = [
     "layer_times",
     "length_bias",
     "linear_probe",
+    "lookup_ms",
     "metric_values",
     "mteb_evaluation",
     "own_queries",

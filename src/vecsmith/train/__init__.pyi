@@ -53,17 +53,31 @@ from .matryoshka._starbucks import Menu as Menu
 from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
 from .matryoshka._two_d import Grid2D as Grid2D
 from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
+from .tables._ctr_model import CTRModel as CTRModel
+from .tables._fit import CTROptions as CTROptions
+from .tables._fit import fit_ctr as fit_ctr
+from .tables._opt_embed_search import OptEmbedSearch as OptEmbedSearch
+from .words import CipherOptions as CipherOptions
+from .words import CipherVectors as CipherVectors
+from .words import CooccurrenceCounter as CooccurrenceCounter
+from .words import EmbeddingOptions as EmbeddingOptions
+from .words import cipher_embedding as cipher_embedding
+from .words import replace_embeddings as replace_embeddings
 
 __all__ = [
-    "LISTWISE",
-    "listwise_loss",
     "AspectEncoder",
     "AspectRankingLoss",
     "BidirectionalContrastiveLoss",
+    "CTRModel",
+    "CTROptions",
+    "CipherOptions",
+    "CipherVectors",
     "ContrastiveLoss",
+    "CooccurrenceCounter",
     "DupMAE",
     "DuplexContrastiveLoss",
     "DuplexRetriever",
+    "EmbeddingOptions",
     "FalseNegativeAudit",
     "FocalWeights",
     "Grid2D",
@@ -73,6 +87,7 @@ __all__ = [
     "HierarchicalRule",
     "HierarchyTrainer",
     "ImageViews",
+    "LISTWISE",
     "LLMEmbedder",
     "MaskedAutoencoder",
     "MatryoshkaLoss",
@@ -82,6 +97,7 @@ __all__ = [
     "MomentumQueue",
     "NegativeFilter",
     "Objective",
+    "OptEmbedSearch",
     "PairedDataset",
     "PairedPretrainer",
     "ProgressiveContrastiveLoss",
@@ -99,11 +115,15 @@ __all__ = [
     "UnsupervisedContrastiveLoss",
     "audit_false_negatives",
     "bidirectional_contrastive",
+    "cipher_embedding",
+    "fit_ctr",
     "group_whitening",
     "guided_filter",
     "instruct",
+    "listwise_loss",
     "load_nv_embed",
     "mine_hard_negatives",
+    "replace_embeddings",
     "set_bidirectional",
     "text_keys",
     "to_contrastive",

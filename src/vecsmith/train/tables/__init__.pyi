@@ -16,6 +16,9 @@ from ._fit import CTROptions as CTROptions
 from ._fit import fit_ctr as fit_ctr
 from ._fit import predict as predict
 from ._lazy_adam import LazyAdam as LazyAdam
+from ._opt_embed_search import OptEmbedFound as OptEmbedFound
+from ._opt_embed_search import OptEmbedReport as OptEmbedReport
+from ._opt_embed_search import OptEmbedSearch as OptEmbedSearch
 
 __all__ = [
     "BODIES",
@@ -30,6 +33,9 @@ __all__ = [
     "IPNN",
     "InputShape",
     "LazyAdam",
+    "OptEmbedFound",
+    "OptEmbedReport",
+    "OptEmbedSearch",
     "SingleLayer",
     "WideAndDeep",
     "fit_ctr",

@@ -7,7 +7,7 @@ the best one. Search stages read a validation batch beside each training batch.
 
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,7 @@ def fit_ctr(
     validation: FieldTable,
     *,
     options: CTROptions | None = None,
+    stages: Sequence[Stage] | None = None,
     checkpoint: str | Path | None = None,
 ) -> CTRFit:
     """Train a click model through the stages of its table.
@@ -117,6 +118,7 @@ def fit_ctr(
         train: Rows to learn from.
         validation: Rows for early stopping and for search stages.
         options: How; the defaults of `CTROptions`.
+        stages: Some of the table's stages; None: all.
         checkpoint: Folder for checkpoints, one a stage; a killed run is taken up from there.
 
     Returns:
@@ -127,7 +129,8 @@ def fit_ctr(
     """
     options = options or CTROptions()
     table = model.embedding
-    stages = table.stages() if isinstance(table, StagedTable) else (Stage("train"),)
+    if stages is None:
+        stages = table.stages() if isinstance(table, StagedTable) else (Stage("train"),)
     result = CTRFit(model)
     for place, stage in enumerate(stages):
         folder = None if checkpoint is None else Path(checkpoint) / f"{place}-{stage.name}"

@@ -137,6 +137,7 @@ class OptEmbed(CompressedEmbedding):
         self.dims = (shape.dim,) * shape.fields
         self.evolution: Evolution | None = None
         self._sampling = True
+        self._rewind = plan.settings.rewind
 
     @classmethod
     def least_rate(cls, plan: TablePlan) -> float:
@@ -148,7 +149,7 @@ class OptEmbed(CompressedEmbedding):
         return (
             Stage("supernet"),
             Stage("evolution", select=True),
-            Stage("retrain", fresh=self.plan.settings.rewind),
+            Stage("retrain", fresh=self._rewind),
         )
 
     def architecture(self) -> list[nn.Parameter]:
@@ -264,10 +265,18 @@ class OptEmbed(CompressedEmbedding):
         )
         self.dims = self.evolution.dims
 
+    def rewind_to_start(self, rewind: bool) -> None:
+        """Choose what the dense tables start from.
+
+        Args:
+            rewind: The weights of the start; otherwise those of the supernet.
+        """
+        self._rewind = rewind
+
     def begin(self, stage: Stage, steps: int) -> None:
         """Rebuild the table before it is trained again."""
         if stage.name == "retrain":
-            self.dense = self._rebuilt(rewind=self.plan.settings.rewind)
+            self.dense = self._rebuilt(rewind=self._rewind)
             self.table = None
             self.thresholds.requires_grad_(False)
 
