@@ -40,6 +40,16 @@ SYSTEMS: dict[str, System] = {
         use="A single similarity mixes reasons that matter differently, and documents carry labels "
         "by aspect.",
     ),
+    "bit-cipher": System(
+        title="Bit Cipher -- A Simple yet Powerful Word Representation System that Integrates "
+        "Efficiently with Language Models",
+        year=2023,
+        name="vecsmith.train:CipherVectors",
+        does="Word vectors by counting alone, in seconds: each word gets a short code by the rank "
+        "of its frequency, and its contexts are added up in these codes.",
+        use="Vectors are wanted at once or must follow a growing text, or a language model starts "
+        "from scratch.",
+    ),
     "convirt": System(
         title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
         year=2020,

@@ -4,7 +4,7 @@ import gzip
 
 import pytest
 
-from vecsmith.core import DataError
+from vecsmith.core import ConfigError, DataError
 from vecsmith.data.samples import (
     _gcide,
     load_gcide,
@@ -49,13 +49,26 @@ def test_index_gives_each_entry_once():
             read_index("a\tA\tB\n" + bad)
 
 
-def test_whole_dictionary():
-    rows = load_gcide()[:]
+@pytest.fixture(scope="module")
+def dictionary():
+    return load_gcide()[:]
+
+
+def test_whole_dictionary(dictionary):
+    rows = dictionary
     assert len(rows["word"]) > 120_000
     assert sum(len(text.split()) for text in rows["text"]) > 3_500_000
     words = dict(zip(rows["word"], zip(rows["part"], rows["text"], strict=True), strict=True))
     assert words["Lapidation"] == ("n.", "The act of stoning.")
     assert not any("Webster]" in text or "\\" in text for text in rows["text"][:20_000])
+
+
+def test_part_of_the_dictionary(dictionary):
+    whole, part = dictionary, load_gcide(every=50)[:]
+    assert 0.015 < len(part["word"]) / len(whole["word"]) < 0.025
+    assert set(part["text"]) <= set(whole["text"]) and part["word"][-1][0] in "Zz"
+    with pytest.raises(ConfigError, match="every must be"):
+        load_gcide(every=0)
 
 
 def test_damaged_dictionary_is_named(tmp_path, monkeypatch):

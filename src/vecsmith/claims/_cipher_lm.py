@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vecsmith.core import numpy_generator
 from vecsmith.train.words import EmbeddingOptions, cipher_embedding, replace_embeddings
 
-PIECES, WIDTH, LENGTH, BATCH, RATE = 4096, 128, 64, 16, 1e-3
+PIECES, WIDTH, LENGTH, BATCH, RATE = 4096, 128, 64, 8, 1e-3
 HELD_OUT = 8192
 TABLES = ("random", "cipher", "word2vec")
 
@@ -88,8 +88,7 @@ def start_table(
     if name == "random":
         return None
     if name == "cipher":
-        options = EmbeddingOptions(radius=2, smoothing="all", seed=seed)
-        return cipher_embedding(tokenizer, texts, WIDTH, match=weight, options=options)
+        return _cipher_table(texts, seed)
     from gensim.models import Word2Vec
 
     rows = [[str(i) for i in row.ids] for row in tokenizer.encode_batch(list(texts))]
@@ -104,6 +103,14 @@ def start_table(
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(table * old.std(0) + old.mean(0)))
     return layer
+
+
+@lru_cache(maxsize=1)
+def _cipher_table(texts: tuple[str, ...], seed: int) -> torch.nn.Embedding:
+    # the weights of a fresh model of the seed are those that it takes the spread of
+    weight = language_model(seed).get_input_embeddings().weight
+    options = EmbeddingOptions(radius=2, smoothing="all", seed=seed)
+    return cipher_embedding(tokenized(texts)[0], texts, WIDTH, match=weight, options=options)
 
 
 def losses(

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from vecsmith.core import DataError, require
+from vecsmith.core import ConfigError, DataError, require
 
 from ._packages import fetch
 
@@ -43,22 +43,29 @@ class Entry(NamedTuple):
     text: str
 
 
-def load_gcide() -> "Dataset":
+def load_gcide(*, every: int = 1) -> "Dataset":
     """Read the dictionary, in the order of its file.
+
+    Args:
+        every: Read every so many-th entry: 10 gives a tenth of the dictionary, in a tenth of the
+            time (10 s for all).
 
     Returns:
         A `datasets.Dataset` with the columns of `Entry`; entries without a definition are left out.
 
     Raises:
         DataError: The package cannot be fetched, or is damaged.
+        ConfigError: `every` is below 1.
     """
+    if every < 1:
+        raise ConfigError(f"every must be at least 1; got {every}")
     datasets = require("datasets", "train")
-    rows = list(_entries())
+    rows = list(_entries(every))
     columns = zip(*rows, strict=True)
     return datasets.Dataset.from_dict(dict(zip(Entry._fields, map(list, columns), strict=True)))
 
 
-def _entries() -> Iterator[Entry]:
+def _entries(every: int) -> Iterator[Entry]:
     folder = fetch("gcide") / "usr" / "share" / "dictd"
     try:
         index = (folder / "gcide.index").read_text(encoding="utf-8")
@@ -68,7 +75,7 @@ def _entries() -> Iterator[Entry]:
             f"the package dict-gcide should hold a dictionary but it cannot be read ({error}); "
             "delete its folder in the cache and fetch it again"
         ) from error
-    for start, size in read_index(index):
+    for start, size in read_index(index)[::every]:
         entry = read_entry(data[start : start + size].decode("utf-8", "replace"))
         if entry.text:
             yield entry
