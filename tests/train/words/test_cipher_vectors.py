@@ -34,7 +34,9 @@ def naive_contexts(texts, bits, radius, smoothing="none"):
     for word in (w for text in tokens for w in text):
         counts[word] = counts.get(word, 0) + 1
     cipher = BitCipher(bits).fit(counts)
-    table = dict(zip(cipher.words, cipher.table(smoothing=smoothing), strict=True))
+    documents = np.array([sum(w in text for text in tokens) for w in cipher.words])
+    rows = cipher.table(smoothing=smoothing, documents=documents, total_documents=len(texts))
+    table = dict(zip(cipher.words, rows, strict=True))
     found = {d: {w: np.zeros(bits) for w in cipher.words} for d in range(-radius, radius + 1) if d}
     for text in tokens:
         for i, word in enumerate(text):
@@ -65,9 +67,11 @@ def naive_log(row, floor):
 
 
 @pytest.mark.parametrize("mode", ["cat", "sum"])
-def test_vectors_are_the_logs_of_the_contexts(mode):
-    made = CipherVectors(5, 2, mode=mode, options=CipherOptions(floor=0.3)).fit(TEXTS)
-    words, contexts = naive_contexts(TEXTS, 5, 2, "nf")
+@pytest.mark.parametrize("smoothing", ["nf", "df", "all"])
+def test_vectors_are_the_logs_of_the_contexts(mode, smoothing):
+    options = CipherOptions(floor=0.3)
+    made = CipherVectors(5, 2, mode=mode, smoothing=smoothing, options=options).fit(TEXTS)
+    words, contexts = naive_contexts(TEXTS, 5, 2, smoothing)
     for word in words:
         parts = [contexts[d][word] for d in (-2, -1, 1, 2)]
         if mode == "sum":

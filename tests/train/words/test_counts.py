@@ -62,10 +62,11 @@ def test_blocks_and_merging_change_nothing(monkeypatch):
     texts = [[f"w{i}" for i in rng.integers(0, 30, n)] for n in rng.integers(0, 40, 60)]
     whole = CooccurrenceCounter(2).add(texts)
     real = _tokens.token_blocks
-    for runs in (1, 6):
-        monkeypatch.setattr(_counts, "_RUNS", runs)
+    for block in (17, 90):
         monkeypatch.setattr(
-            _counts, "token_blocks", lambda *args, **options: real(*args, block=17, **options)
+            _counts,
+            "token_blocks",
+            lambda *args, block=block, **options: real(*args, block=block, **options),
         )
         parts = CooccurrenceCounter(2).add(texts)
         for d in (1, 2):
@@ -81,7 +82,8 @@ def test_runs_are_merged_as_they_grow(monkeypatch):
     )
     counter = CooccurrenceCounter(1)
     counter.add([["a", "b", f"c{i}"] for i in range(200)])
-    assert len(counter._runs[1]) <= _counts._RUNS
+    # each run is more than twice as long as the next
+    assert len(counter._runs[1]) <= 9
     assert counter.pairs(1).counts.max() == 200
 
 

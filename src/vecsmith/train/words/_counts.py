@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 WORDS, ARRAYS = "counts.json", "counts.safetensors"
-# runs of one offset that are held before they are merged
-_RUNS = 6
 
 
 class Pairs(NamedTuple):
@@ -160,8 +158,8 @@ class CooccurrenceCounter:
     def _keep(self, offset: int, found: Pairs) -> None:
         runs = self._runs[offset]
         runs.append(found)
-        # a run is merged when those before it are not much longer, so that each pair moves rarely
-        while len(runs) > 1 and (len(runs) > _RUNS or len(runs[-2].keys) <= 2 * len(runs[-1].keys)):
+        # a run is merged with one that is not much longer, so that each pair moves a few times
+        while len(runs) > 1 and len(runs[-2].keys) <= 2 * len(runs[-1].keys):
             runs[-2:] = [merge_pairs(runs[-2:])]
 
     @property
