@@ -353,3 +353,27 @@ def test_stages_run_in_order_and_scores_are_within_the_budget(parts, method):
     model.embedding = table.freeze()
     np.testing.assert_allclose(predict(model, parts[1]), live, rtol=1e-4, atol=1e-5)
     assert roc_auc(parts[1].labels, live) == pytest.approx(fitted.auc, abs=1e-6)
+
+
+def test_scores_above_the_budget_are_not_kept(parts):
+    model = model_of(parts)
+    table, seen = model.embedding, []
+
+    def readiness():
+        seen.append(table.table.detach().clone())
+        return min(1.0, 0.3 * len(seen))
+
+    table.readiness = readiness
+    options = CTROptions(batch_size=128, epochs=6, lr=5e-2, patience=2)
+    fitted = fit_ctr(model, *parts, options=options)
+    # three scores are above the budget: they are not kept, and do not end the training
+    assert len(seen) > 3 and fitted.auc > 0.5
+    assert any(torch.equal(table.table.detach(), later) for later in seen[3:])
+    table.readiness = lambda: 0.5
+    assert fit_ctr(model, *parts, options=options).auc == -1.5
+
+
+def test_tables_that_cannot_are_refused_in_several_processes(parts, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"'int' are trained in one process.* take one of full"):
+        fit_ctr(model_of(parts, method="int", rate=0.5), *parts)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,16 +173,7 @@ def encode_click_log(
         rows += len(part.labels)
     vocabulary.close()
     vocabulary.save(folder / "vocabulary.json")
-    shapes = {"ids": (rows, len(layout.fields)), "labels": (rows,)}
-    if layout.numbers:
-        shapes["numbers"] = (rows, len(layout.numbers))
-    kinds = {"ids": np.int32, "labels": np.float32, "numbers": np.float32}
-    out = {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", mode="w+", dtype=kinds[name], shape=shape
-        )
-        for name, shape in shapes.items()
-    }
+    out = _arrays(folder, rows, layout)
     start = 0
     for part in progress(read_click_log(path, kind, limit=limit), "encoding", unit="piece"):
         stop = start + len(part.labels)
@@ -197,3 +189,17 @@ def encode_click_log(
     )
     _describe(folder, table)
     return FieldTable.load(folder)
+
+
+def _arrays(folder: Path, rows: int, layout: ClickLog) -> dict[str, Any]:
+    """Mapped arrays on disk, to be filled."""
+    shapes = {"ids": (rows, len(layout.fields)), "labels": (rows,)}
+    if layout.numbers:
+        shapes["numbers"] = (rows, len(layout.numbers))
+    kinds = {"ids": np.int32, "labels": np.float32, "numbers": np.float32}
+    return {
+        name: np.lib.format.open_memmap(
+            folder / f"{name}.npy", mode="w+", dtype=kinds[name], shape=shape
+        )
+        for name, shape in shapes.items()
+    }

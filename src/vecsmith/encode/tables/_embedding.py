@@ -146,9 +146,6 @@ class CompressedEmbedding(StagedTable, TableBase):
         if not 0.0 < rate <= 1.0:
             raise ConfigError(f"rate must be above 0 and at most 1; got {rate!r}")
         sparse, start = bool(settings.pop("sparse", False)), settings.pop("start", None)
-        if sparse and not kind.sparse_gradients:
-            able = [name for name, each in METHODS.items() if each.sparse_gradients]
-            raise ConfigError(f"{method!r} has no sparse gradients; these have: {', '.join(able)}")
         shape = TableShape(tuple(field_sizes), dim)
         plan = TablePlan(
             shape=shape,
@@ -160,14 +157,7 @@ class CompressedEmbedding(StagedTable, TableBase):
             settings=_settings(kind, settings),
             start=start,
         )
-        if rate < 1.0 and not kind.exact_budget:
-            raise ConfigError(
-                f"{method!r} finds its own size, rate {rate:g} cannot be reached on demand; leave "
-                "rate at 1 and read nbytes() after the training"
-            )
-        least = kind.least_rate(plan)
-        if rate < least - 1e-9:
-            raise refuse_rate(method, rate, shape, least=least)
+        _check_plan(kind, plan)
         return kind(plan)
 
     @classmethod
@@ -249,6 +239,23 @@ class CompressedEmbedding(StagedTable, TableBase):
             folder: Where to; replaced as a whole.
         """
         self.freeze().save_pretrained(folder)
+
+
+def _check_plan(kind: type[CompressedEmbedding], plan: TablePlan) -> None:
+    """Refuse what the method cannot do."""
+    from ._methods import METHODS
+
+    if plan.sparse and not kind.sparse_gradients:
+        able = [name for name, each in METHODS.items() if each.sparse_gradients]
+        raise ConfigError(f"{kind.name!r} has no sparse gradients; these have: {', '.join(able)}")
+    if plan.rate < 1.0 and not kind.exact_budget:
+        raise ConfigError(
+            f"{kind.name!r} finds its own size, rate {plan.rate:g} cannot be reached on demand; "
+            "leave rate at 1 and read nbytes() after the training"
+        )
+    least = kind.least_rate(plan)
+    if plan.rate < least - 1e-9:
+        raise refuse_rate(kind.name, plan.rate, plan.shape, least=least)
 
 
 def _settings(kind: type[CompressedEmbedding], given: dict[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +38,8 @@ class StagedTable(nn.Module):
     """
 
     second_pass: Callable[[], Tensor] | None = None
+    # False where a method moves numbers by itself, which no other process would hear of
+    several_processes: ClassVar[bool] = True
 
     def stages(self) -> tuple[Stage, ...]:
         """The parts of the training, in order."""

@@ -7,13 +7,15 @@ Use for methods that have no closed form (tensor trains, hashing, codes that lea
 passes over the rows.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vecsmith.core import Budget, ConfigError, EpochBatches, FitOptions, fit, torch_generator
-from vecsmith.encode.tables import CompressedEmbedding, StagedTable
+from vecsmith.encode.tables import CompressedEmbedding, Stage, StagedTable, TableBase
 
 
 class _Rows(nn.Module):
@@ -67,16 +69,10 @@ def fit_vectors(
     def distance(ids: Tensor) -> Tensor:
         return (model(ids) - target[ids]).square().mean() / unit
 
-    def step(_: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def step(stage: Stage, _: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         ids, other = batch
-        searched = table.architecture()
-        if searched and searched[0].requires_grad:
-            gradients = torch.autograd.grad(distance(other), searched)
-            for parameter, gradient in zip(searched, gradients, strict=True):
-                parameter.grad = gradient
-            table.search_step(lr)
-            for parameter in searched:
-                parameter.grad = None
+        if stage.search:
+            _search(table, functools.partial(distance, other), lr)
         loss = distance(ids)
         table.second_pass = lambda: distance(ids)
         extra = table.penalty()
@@ -90,15 +86,39 @@ def fit_vectors(
 
     for stage in table.stages():
         table.begin(stage, steps * epochs)
-        _fit_stage(model, table, step, batches, epochs=epochs, lr=lr, seed=seed)
+        if stage.select:
+            table.select(lambda: -lost_part(table, target))
+        else:
+            learn = functools.partial(step, stage)
+            _fit_stage(model, table, learn, batches, epochs=epochs, lr=lr, seed=seed)
         table.second_pass = None
         table.end(stage)
-    frozen = table.freeze()
-    lost = sum(
-        float((piece - part).square().sum())
-        for piece, part in zip(frozen.pieces(), target.split(65536), strict=True)
-    )
-    return lost / float(target.square().sum().clamp(min=1e-20))
+    return lost_part(table.freeze(), target)
+
+
+def lost_part(table: TableBase, vectors: Tensor) -> float:
+    """Squared distance of a table to vectors, as part of their squared length.
+
+    Args:
+        table: A table with one field.
+        vectors: Shape (values, dim).
+    """
+    lost = 0.0
+    with torch.no_grad():
+        for piece, part in zip(table.pieces(), vectors.split(65536), strict=True):
+            lost += float((piece - part).square().sum())
+    return lost / float(vectors.square().sum().clamp(min=1e-20))
+
+
+def _search(table: StagedTable, loss: Callable[[], Tensor], lr: float) -> None:
+    """Move what is searched along the gradient of another batch."""
+    searched = table.architecture()
+    gradients = torch.autograd.grad(loss(), searched)
+    for parameter, gradient in zip(searched, gradients, strict=True):
+        parameter.grad = gradient
+    table.search_step(lr)
+    for parameter in searched:
+        parameter.grad = None
 
 
 def _fit_stage(

@@ -20,7 +20,7 @@ from vecsmith.core import ConfigError, ModelError, did_you_mean
 from vecsmith.encode.tables import METHODS, CompressedEmbedding, FrozenEmbedding, TableBase
 
 from ._codecs import CODECS
-from ._fit_vectors import fit_vectors
+from ._fit_vectors import fit_vectors, lost_part
 from ._table import CompressedTable, compress_table
 
 
@@ -121,7 +121,7 @@ def compress_token_embeddings(
         if settings:
             raise ConfigError(f"the codec {method!r} has no settings; got {sorted(settings)}")
         table = compress_table(weight.numpy(), method, rate=rate, seed=seed)
-        error = _error(table, weight)
+        error = lost_part(table, weight)
     else:
         start = float(weight.std())
         made = CompressedEmbedding.build(
@@ -182,11 +182,3 @@ def _token_table(model: Any) -> nn.Embedding:
             f"{kind}: compress a model that was not compressed before"
         )
     return old
-
-
-def _error(table: TableBase, weight: Tensor) -> float:
-    lost = 0.0
-    with torch.no_grad():
-        for piece, part in zip(table.pieces(), weight.split(65536), strict=True):
-            lost += float((piece - part).square().sum())
-    return lost / float(weight.square().sum().clamp(min=1e-20))

@@ -6,6 +6,7 @@ the best one. Search stages read a validation batch beside each training batch.
 """
 
 import functools
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from vecsmith.core import Budget, ConfigError, EpochBatches, FitOptions, fit, numpy_generator
 from vecsmith.data.tables import FieldTable
-from vecsmith.encode.tables import Stage, StagedTable
+from vecsmith.encode.tables import METHODS, CompressedEmbedding, Stage, StagedTable
 
 from ._auc import roc_auc
 from ._ctr_model import CTRModel
@@ -125,10 +126,12 @@ def fit_ctr(
         How it went.
 
     Raises:
+        ConfigError: There are several processes, and the table cannot be trained in them.
         DataError: Validation rows all have one label.
     """
     options = options or CTROptions()
     table = model.embedding
+    _check_processes(table)
     if stages is None:
         stages = table.stages() if isinstance(table, StagedTable) else (Stage("train"),)
     result = CTRFit(model)
@@ -136,6 +139,18 @@ def fit_ctr(
         folder = None if checkpoint is None else Path(checkpoint) / f"{place}-{stage.name}"
         _fit_stage(result, (train, validation), stage, options, folder)
     return result
+
+
+def _check_processes(table: nn.Module) -> None:
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    parts = [m for m in table.modules() if isinstance(m, CompressedEmbedding)]
+    alone = sorted({part.name for part in parts if not part.several_processes})
+    if several and alone:
+        able = [name for name, kind in METHODS.items() if kind.several_processes]
+        raise ConfigError(
+            f"tables of {', '.join(map(repr, alone))} are trained in one process, and WORLD_SIZE "
+            f"is {os.environ['WORLD_SIZE']}; start one, or take one of {', '.join(able)}"
+        )
 
 
 def _fit_stage(
@@ -171,20 +186,7 @@ def _fit_stage(
         _search_step(table, options.lr) if stage.search else _train_step,
         _Source(train, validation if stage.search else None, options),
         budget=Budget(steps=steps),
-        options=FitOptions(
-            schedule="constant",
-            warmup=0.0,
-            max_norm=None,
-            precision=options.precision,
-            validate_every=epoch_steps,
-            patience=options.patience if stage.early_stop else None,
-            higher_is_better=True,
-            checkpoint_every=epoch_steps,
-            log_every=epoch_steps,
-            seed=options.seed,
-            cpu=options.cpu,
-            description=stage.name,
-        ),
+        options=_fit_options(stage, options, epoch_steps),
         optimizer=optimizer,
         validate=validate,
         checkpoint=folder,
@@ -206,6 +208,23 @@ def _fit_stage(
             "auc": found.best,
             "stopped": found.stopped,
         }
+    )
+
+
+def _fit_options(stage: Stage, options: CTROptions, epoch_steps: int) -> FitOptions:
+    return FitOptions(
+        schedule="constant",
+        warmup=0.0,
+        max_norm=None,
+        precision=options.precision,
+        validate_every=epoch_steps,
+        patience=options.patience if stage.early_stop else None,
+        higher_is_better=True,
+        checkpoint_every=epoch_steps,
+        log_every=epoch_steps,
+        seed=options.seed,
+        cpu=options.cpu,
+        description=stage.name,
     )
 
 

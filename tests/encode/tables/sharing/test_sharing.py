@@ -141,16 +141,17 @@ def test_tensor_train_is_the_sum_over_ranks():
 def test_digits_of_the_id_choose_the_cores_rows():
     table = build("tt_rec")
     assert table.columns == [0, 1, 2]
-    column = table.columns[0]
-    n1, n2, _ = table.factors[0]
-    size = table.shape.sizes[column]
-    value = size - 1
-    ids = torch.zeros(1, 3, dtype=torch.int64)
-    ids[0, column] = value
-    rows = [value % n1, value // n1 % n2, value // n1 // n2]
-    cores = [table.cores[place][row] for place, row in enumerate(rows)]
-    expected = tensor_train(*cores, table.rank)
-    torch.testing.assert_close(table(ids)[0, column], expected)
+    first = [0, 0, 0]
+    for column, size in enumerate(table.shape.sizes):
+        n1, n2, _ = table.factors[column]
+        for value in (0, size // 2, size - 1):
+            ids = torch.zeros(1, 3, dtype=torch.int64)
+            ids[0, column] = value
+            rows = [value % n1, value // n1 % n2, value // n1 // n2]
+            cores = [table.cores[p][first[p] + row] for p, row in enumerate(rows)]
+            expected = tensor_train(*cores, table.rank)
+            torch.testing.assert_close(table(ids)[0, column], expected)
+        first = [start + n for start, n in zip(first, table.factors[column], strict=True)]
 
 
 def test_largest_rank_that_fits_is_taken():

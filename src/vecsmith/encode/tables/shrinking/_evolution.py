@@ -91,13 +91,7 @@ def evolve(
     scores: dict[Dims, float] = {}
 
     def draw(make: Callable[[], Dims]) -> Dims:
-        for _ in range(TRIES):
-            candidate = make()
-            if allowed is None or allowed(candidate):
-                return candidate
-        raise ConfigError(
-            f"no candidate of {TRIES} keeps within the limit on parameters; raise the limit"
-        )
+        return _allowed_one(make, allowed)
 
     def random() -> Dims:
         # smaller upper bounds now and then, so that tight limits are met at all
@@ -126,6 +120,16 @@ def evolve(
         history.append(judge([draw(make) for make in makers]))
     best = min(scores, key=lambda d: (-scores[d], d))
     return Evolution(best, scores[best], tuple(history), len(scores))
+
+
+def _allowed_one(make: Callable[[], Dims], allowed: Callable[[Dims], bool] | None) -> Dims:
+    for _ in range(TRIES):
+        candidate = make()
+        if allowed is None or allowed(candidate):
+            return candidate
+    raise ConfigError(
+        f"no candidate of {TRIES} keeps within the limit on parameters; raise the limit"
+    )
 
 
 def mutated(parent: Dims, dim: int, p: float, rng: np.random.Generator) -> Dims:

@@ -114,6 +114,7 @@ class LowPrecision(CompressedEmbedding):
 
     Settings = IntegerSettings
     name: ClassVar[str] = "int"
+    several_processes: ClassVar[bool] = False
     family: ClassVar[str] = "shrinking"
     row_numbers: ClassVar[int] = 0
     codes: Tensor

@@ -123,6 +123,7 @@ class OptEmbed(CompressedEmbedding):
                 )
 
     name: ClassVar[str] = "opt_embed"
+    several_processes: ClassVar[bool] = False
     family: ClassVar[str] = "shrinking"
     exact_budget: ClassVar[bool] = False
 

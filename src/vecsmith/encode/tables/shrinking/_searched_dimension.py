@@ -145,6 +145,7 @@ class SearchedDimension(CompressedEmbedding):
                 raise ConfigError(f"alpha_lr must be above 0; got {self.alpha_lr}")
 
     name: ClassVar[str] = "auto_dim"
+    several_processes: ClassVar[bool] = False
     family: ClassVar[str] = "shrinking"
     exact_budget: ClassVar[bool] = False
     first: Tensor

@@ -52,6 +52,7 @@ class SoftGates(SparseTable):
                 )
 
     name: ClassVar[str] = "auto_srh"
+    several_processes: ClassVar[bool] = False
     group: Tensor
     mask: Tensor
 
