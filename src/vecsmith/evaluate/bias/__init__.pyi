@@ -8,6 +8,9 @@ from ._direct import direct_bias as direct_bias
 from ._direct import equidistance_gap as equidistance_gap
 from ._direct import indirect_bias as indirect_bias
 from ._direct import stereotype_correlation as stereotype_correlation
+from ._examine import BiasConcept as BiasConcept
+from ._examine import Examined as Examined
+from ._examine import examine_bias as examine_bias
 from ._generated import GeneratedAnalogy as GeneratedAnalogy
 from ._generated import generate_analogies as generate_analogies
 from ._generated import specific_share as specific_share
@@ -22,8 +25,10 @@ from ._residual import residual_bias as residual_bias
 
 __all__ = [
     "Association",
+    "BiasConcept",
     "BiasQuestions",
     "BiasReport",
+    "Examined",
     "GeneratedAnalogy",
     "ReportRow",
     "ResidualBias",
@@ -34,6 +39,7 @@ __all__ = [
     "bias_report",
     "direct_bias",
     "equidistance_gap",
+    "examine_bias",
     "generate_analogies",
     "indirect_bias",
     "most_biased",
