@@ -1,5 +1,9 @@
+from ._texts import TextEncoder as TextEncoder
 from .images import VisionEncoder as VisionEncoder
 from .images import VisionOutput as VisionOutput
+from .lexical import FactorEncoder as FactorEncoder
+from .lexical import LexicalEncoder as LexicalEncoder
+from .lexical import LexicalOptions as LexicalOptions
 from .tables import CompressedEmbedding as CompressedEmbedding
 from .tables import FrozenEmbedding as FrozenEmbedding
 from .tables import ProductQuantiser as ProductQuantiser
@@ -41,13 +45,17 @@ __all__ = [
     "BitCipher",
     "CompressedEmbedding",
     "Encoder",
+    "FactorEncoder",
     "FrozenEmbedding",
     "LatentAttentionPooling",
+    "LexicalEncoder",
+    "LexicalOptions",
     "MoEExtension",
     "MoETransformer",
     "OpenVinoEncoder",
     "ProductQuantiser",
     "ResolvedModel",
+    "TextEncoder",
     "TorchEncoder",
     "UnifiedEmbedding",
     "UnifiedSpec",

@@ -41,3 +41,12 @@ def load_lee() -> "Dataset":
             "score": [(table[i][j] + table[j][i]) / 2 for i, j in places],
         }
     )
+
+
+def load_lee_background() -> list[str]:
+    """Load 300 news texts of the time and kind of the Lee corpus, without judgements.
+
+    Returns:
+        The texts; none of `load_lee` is among them.
+    """
+    return _file("lee_background.cor").read_text(encoding="latin-1").strip().splitlines()
