@@ -40,6 +40,16 @@ SYSTEMS: dict[str, System] = {
         use="A single similarity mixes reasons that matter differently, and documents carry labels "
         "by aspect.",
     ),
+    "bit-cipher": System(
+        title="Bit Cipher -- A Simple yet Powerful Word Representation System that Integrates "
+        "Efficiently with Language Models",
+        year=2023,
+        name="vecsmith.train:CipherVectors",
+        does="Word vectors by counting alone, in seconds: each word gets a short code by the rank "
+        "of its frequency, and its contexts are added up in these codes.",
+        use="Vectors are wanted at once or must follow a growing text, or a language model starts "
+        "from scratch.",
+    ),
     "convirt": System(
         title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
         year=2020,
@@ -73,6 +83,15 @@ SYSTEMS: dict[str, System] = {
         does="Masked pre-training in which the sentence vector rebuilds the text and the tokens "
         "its bag of words; a dense and a lexical half are then served together.",
         use="A domain with much text and few labels, before a retriever is fine-tuned.",
+    ),
+    "embedding-compression": System(
+        title="Experimental Analysis of Large-scale Learnable Vector Storage Compression",
+        year=2024,
+        name="vecsmith.encode:CompressedEmbedding",
+        does="Makes tables of vectors smaller in 14 ways, trained or finished, under one budget of "
+        "bytes, compares them on your data, and recommends one.",
+        use="A table of vectors is most of a model or corpus: recommenders, click models, token "
+        "tables of small encoders.",
     ),
     "esimcse": System(
         title="ESimCSE: Enhanced Sample Building Method for Contrastive Learning of Unsupervised "
@@ -117,6 +136,14 @@ SYSTEMS: dict[str, System] = {
         does="Turns a decoder-only language model into a text embedder: no causal mask, latent "
         "attention pooling, adapters, instructions, two stages of contrastive training.",
         use="A small encoder is not good enough, and there is a GPU.",
+    ),
+    "optembed": System(
+        title="OptEmbed: Learning Optimal Embedding Table for Click-through Rate Prediction",
+        year=2022,
+        name="vecsmith.train:OptEmbedSearch",
+        does="Finds which values of a click model deserve a vector, and how many dimensions each "
+        "field needs; returns dense tables.",
+        use="Large, redundant vocabularies, and hardware that likes dense tables.",
     ),
     "peg": System(
         title="Towards Robust Text Retrieval with Progressive Learning",

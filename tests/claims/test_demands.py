@@ -225,3 +225,84 @@ class TestDebiasing:
         row = figures("debiasing")[seed]
         assert row["queen, hard"] > row["queen, before"]
         assert abs(row["nurse, hard"]) < 1e-6 < row["nurse, before"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestBitCipher:
+    def test_places_of_contexts_are_worth_more_than_dimensions(self, seed: int) -> None:
+        row = figures("bit-cipher")[seed]
+        assert row["A cat 50"] >= row["A sum 50"] + 0.08
+        assert row["A cat 50"] > row["A sum 200"]
+
+    def test_words_without_their_contexts_tell_little(self, seed: int) -> None:
+        row = figures("bit-cipher")[seed]
+        for task in "AB":
+            assert row[f"{task} cat 50"] > row[f"{task} cat 50, words shuffled"] + 0.3
+            assert row[f"{task} cat 50"] > row[f"{task} codes alone"] + 0.3
+
+    def test_smoothing_and_the_order_of_codes_help(self, seed: int) -> None:
+        row = figures("bit-cipher")[seed]
+        assert row["A cat 50"] > row["A cat 50, not smoothed"]
+        assert row["A cat 50"] > row["A cat 50, codes at random"]
+
+    def test_counting_is_faster_than_training(self, seed: int) -> None:
+        assert figures("bit-cipher")[seed]["times faster"] >= 5
+
+    def test_a_language_model_starts_ahead(self, seed: int) -> None:
+        row = figures("bit-cipher")[seed]
+        for steps in (50, 100):
+            assert row[f"lm loss {steps}, cipher"] < row[f"lm loss {steps}, random"] - 0.1
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestEmbeddingCompression:
+    def test_no_arm_is_larger_than_asked(self, seed: int) -> None:
+        row = figures("embedding-compression")[seed]
+        rates = {name: value for name, value in row.items() if name.startswith("rate ")}
+        assert len(rates) >= 11
+        for name, value in rates.items():
+            assert value <= float(name.split()[-1]) + 1e-9, name
+
+    def test_whole_numbers_lose_nothing_at_a_quarter(self, seed: int) -> None:
+        row = figures("embedding-compression")[seed]
+        assert abs(row["auc int 0.5"] - row["auc full 1.0"]) < 0.004
+        assert row["auc alpt 0.32"] >= row["auc int 0.25"] > row["auc full 1.0"] - 0.004
+
+    def test_parts_are_better_shared_than_vectors(self, seed: int) -> None:
+        row = figures("embedding-compression")[seed]
+        assert row["auc compo_emb 0.05"] > row["auc hash 0.05"] + 0.02
+        assert row["auc robe 0.01"] > row["auc hash 0.01"] + 0.1
+
+    def test_sharing_beats_pruning_at_a_hundredth(self, seed: int) -> None:
+        row = figures("embedding-compression")[seed]
+        assert row["auc robe 0.01"] > row["auc deep_light 0.01"] > row["auc hash 0.01"]
+
+
+def test_codecs_of_a_finished_table_keep_what_they_should() -> None:
+    row = figures("embedding-compression")[0]
+    recalls = [row[f"recall@10 {codec}"] for codec in ("int 0.26", "pq 0.1", "random_rows 0.1")]
+    assert recalls[0] > 0.98
+    assert recalls[1] > 0.85
+    assert recalls[2] < 0.2
+    assert row["wordsim353 full"] - row["wordsim353 pq 0.1"] < 0.03
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestOptEmbed:
+    def test_the_cut_bites(self, seed: int) -> None:
+        row = figures("optembed")[seed]
+        assert row["part of the rows learned rows, alpha 0.003"] < 0.8
+        assert row["part of the numbers learned rows, alpha 0.003"] < 0.5
+
+    def test_learned_rows_beat_each_random_draw_on_the_mean(self, seed: int) -> None:
+        row = figures("optembed")[seed]
+        drawn = [row[f"auc random rows, draw {draw}"] for draw in range(3)]
+        assert row["auc learned rows, alpha 0.003"] > sum(drawn) / 3
+
+    def test_evolution_finds_no_worse_widths_than_chance(self, seed: int) -> None:
+        row = figures("optembed")[seed]
+        assert row["evolution: best"] >= row["evolution: best of the random ones"]
+
+    def test_what_is_left_is_near_the_whole_table(self, seed: int) -> None:
+        row = figures("optembed")[seed]
+        assert row["auc learned rows, alpha 0.003"] > row["auc uniform 16"] - 0.012

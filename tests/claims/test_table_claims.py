@@ -1,9 +1,11 @@
 """Claims about tables of vectors: the effect is there at the smallest size that shows it."""
 
+import numpy as np
 import pytest
 
 from vecsmith.claims import run_claim
 from vecsmith.claims._click_task import click_parts
+from vecsmith.claims.optembed import random_rows
 from vecsmith.claims.unified_embedding import score, unified
 
 
@@ -27,3 +29,32 @@ def test_unified_embedding_claim():
     for row in result["extra_by_seed"]:
         assert row["bytes hashing trick 0.1"] == row["bytes multiplexed 0.1"] == 24_000
         assert 0.5 < row["auc hashing trick 0.1"] < 1 and "gap 0.1" in row
+
+
+@pytest.mark.slow
+def test_embedding_compression_claim():
+    result = run_claim("embedding-compression", seeds=2, quick=True)
+    assert result["quick"] and not result["holds"] and result["seconds"] < 60
+    for row in result["extra_by_seed"]:
+        assert row["rate full 1.0"] == 1 and row["rate int 0.25"] <= 0.25
+        assert row["rate hash 0.05"] <= 0.05 and 0.5 < row["auc robe 0.05"] < 1
+
+
+@pytest.mark.slow
+def test_optembed_claim():
+    result = run_claim("optembed", seeds=2, quick=True)
+    assert result["quick"] and not result["holds"] and result["seconds"] < 60
+    for row in result["extra_by_seed"]:
+        names = ("learned rows, alpha 0.003", *(f"random rows, draw {i}" for i in range(3)))
+        assert len({row[f"part of the numbers {name}"] for name in names}) == 1
+        assert len({row[f"auc {name}"] for name in names}) > 1
+        assert row["evolution: best"] >= row["evolution: best of the random ones"]
+
+
+def test_random_rows_are_as_many_of_each_field():
+    keep = np.zeros(30, bool)
+    keep[[0, 1, 2, 3, 12, 29]] = True
+    drawn = random_rows(keep, (10, 10, 10), 0, 0)
+    assert drawn.reshape(3, 10).sum(1).tolist() == [4, 1, 1]
+    for other in ((1, 0), (0, 1)):
+        assert not np.array_equal(drawn, random_rows(keep, (10, 10, 10), *other))
