@@ -61,6 +61,8 @@ from .words import CipherOptions as CipherOptions
 from .words import CipherVectors as CipherVectors
 from .words import CooccurrenceCounter as CooccurrenceCounter
 from .words import EmbeddingOptions as EmbeddingOptions
+from .words import PPMIOptions as PPMIOptions
+from .words import PPMIVectors as PPMIVectors
 from .words import cipher_embedding as cipher_embedding
 from .words import replace_embeddings as replace_embeddings
 
@@ -98,6 +100,8 @@ __all__ = [
     "NegativeFilter",
     "Objective",
     "OptEmbedSearch",
+    "PPMIOptions",
+    "PPMIVectors",
     "PairedDataset",
     "PairedPretrainer",
     "ProgressiveContrastiveLoss",

@@ -10,6 +10,12 @@ from ._counts import Pairs as Pairs
 from ._counts import Ranking as Ranking
 from ._counts import count_offset as count_offset
 from ._counts import merge_pairs as merge_pairs
+from ._ppmi import PPMIOptions as PPMIOptions
+from ._ppmi import PPMIVectors as PPMIVectors
+from ._ppmi import ppmi as ppmi
+from ._ppmi import truncated_svd as truncated_svd
+from ._ppmi import window_weight as window_weight
+from ._ppmi import windowed_counts as windowed_counts
 from ._tokens import TokenBlock as TokenBlock
 from ._tokens import split_words as split_words
 from ._tokens import token_blocks as token_blocks
@@ -19,6 +25,8 @@ __all__ = [
     "CipherVectors",
     "CooccurrenceCounter",
     "EmbeddingOptions",
+    "PPMIOptions",
+    "PPMIVectors",
     "Pairs",
     "Ranking",
     "TokenBlock",
@@ -27,7 +35,11 @@ __all__ = [
     "count_offset",
     "log_transform",
     "merge_pairs",
+    "ppmi",
     "replace_embeddings",
     "split_words",
     "token_blocks",
+    "truncated_svd",
+    "window_weight",
+    "windowed_counts",
 ]
