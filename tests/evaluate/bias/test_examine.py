@@ -5,8 +5,14 @@ import pytest
 
 from vecsmith.core import ConfigError, DataError, ModelError
 from vecsmith.encode.words import WordVectors
-from vecsmith.evaluate.bias import BiasConcept, BiasQuestions, bias_report, examine_bias
-from vecsmith.reshape.debias import BiasSubspace, HardDebias
+from vecsmith.evaluate.bias import (
+    BiasConcept,
+    BiasQuestions,
+    bias_report,
+    direct_bias,
+    examine_bias,
+)
+from vecsmith.reshape.debias import BiasSubspace, HardDebias, SoftDebias
 
 SETS = (("north", "south"), ("up", "down"), ("alaska", "texas"))
 NEUTRAL = tuple(f"n{i}" for i in range(30))
@@ -47,14 +53,15 @@ def test_without_a_method_nothing_is_treated(path):
 
 def test_soft_is_measured_along_the_turned_direction(path):
     weak, strong = (
-        examine_bias(path, CONCEPT, method="soft", strength=s, questions=QUESTIONS).report
+        examine_bias(path, CONCEPT, method="soft", strength=s, questions=QUESTIONS)
         for s in (0.1, 100.0)
     )
-    assert (
-        strong.value("direct bias")
-        < weak.value("direct bias")
-        < weak.value("direct bias", "before")
-    )
+    before = weak.report.value("direct bias", "before")
+    assert strong.report.value("direct bias") < weak.report.value("direct bias") < before
+    names = sorted(word for words in SETS for word in words)
+    soft = SoftDebias(weak.subspace, lam=0.1, scale="relative", specific=names)
+    turned = soft.fit_transform(WordVectors.load(path))
+    assert weak.report.value("direct bias") == direct_bias(turned, soft.subspace_, NEUTRAL)
 
 
 def test_the_concept_makes_its_questions(path):
