@@ -1,5 +1,6 @@
-"""What encoders that need no transformer share: the protocol, checks of texts, unit length."""
+"""What encoders that need no transformer share: the protocol, words, checks, unit length."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,22 @@ from numpy.typing import NDArray
 from vecsmith.core import DataError
 
 Floats = NDArray[np.float32]
+
+
+# letters of any script, with inner apostrophes; digits by themselves
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into lower-case words and numbers; punctuation is left out.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Its words.
+    """
+    return _WORD.findall(text.lower())
 
 
 class TextEncoder(Protocol):

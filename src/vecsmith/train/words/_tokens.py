@@ -1,6 +1,5 @@
 """Texts as streams of word ids: one flat array, and which text each token stands in."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -9,25 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vecsmith.core import DataError
+from vecsmith.encode._texts import split_words as split_words
 
 Ids = NDArray[np.int64]
 Text = str | Sequence[str]
 Tokenizer = Callable[[str], Sequence[str]]
-
-# letters of any script, with inner apostrophes; digits by themselves
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+")
-
-
-def split_words(text: str) -> list[str]:
-    """Split a text into lower-case words and numbers; punctuation is left out.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        Its words.
-    """
-    return _WORD.findall(text.lower())
 
 
 class TokenBlock(NamedTuple):
