@@ -1,0 +1,79 @@
+"""Draw the charts of the docs from stored results.
+
+Usage: charts.py (writes docs/images/).
+"""
+
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+from vecsmith.core import read_json
+
+ROOT = Path(__file__).resolve().parent.parent
+# places of the labels, in points; the rest stand to the right
+OFFSETS = {
+    "robe 0.05": (6, 2),
+    "compo_emb 0.05": (-6, -1),
+    "mgqe 0.05": (-6, -4),
+    "tt_rec 0.05": (-6, -12),
+    "dpq 0.05": (-6, 2),
+    "mde 0.1": (-6, 6),
+    "alpt 0.32": (6, 5),
+    "int 0.25": (-6, 4),
+    "int 0.5": (0, -13),
+    "opt_embed 1.0": (0, -14),
+    "full 1.0": (0, 7),
+}
+SHARES = ("hash", "compo_emb", "tt_rec", "dhe", "robe", "adapt_emb")
+QUANTISES = ("int", "alpt", "mgqe", "dpq", "dedup")
+
+
+def family(method: str) -> tuple[str, str]:
+    """Colour and legend of a method."""
+    if method == "full":
+        return "#444444", "whole table"
+    if method in SHARES:
+        return "#0b6fb8", "sharing"
+    if method in QUANTISES:
+        return "#b8560b", "quantising"
+    return "#3c8a3c", "pruning and widths"
+
+
+def table_compression(target: Path) -> None:
+    """Test AUC against bytes, by method."""
+    extra = read_json(ROOT / "docs" / "claims" / "embedding-compression.json")["extra"]
+    figure, axes = plt.subplots(figsize=(8.2, 4.8), layout="constrained")
+    told = set()
+    for name in (key.removeprefix("auc ") for key in extra if key.startswith("auc ")):
+        method = name.split()[0]
+        colour, legend = family(method)
+        x, y = extra[f"rate {name}"], extra[f"auc {name}"]
+        label = None if legend in told else legend
+        axes.plot(x, y, "o", color=colour, label=label)
+        told.add(legend)
+        right, up = OFFSETS.get(name, (6, -3))
+        side = "right" if right < 0 else "center" if right == 0 else "left"
+        axes.annotate(
+            method, (x, y), (right, up), textcoords="offset points", ha=side, color=colour, size=8
+        )
+    axes.axhline(extra["auc full 1.0"], color="#444444", lw=0.8, ls=":")
+    axes.set(
+        xscale="log",
+        xlim=(0.008, 1.5),
+        xlabel="bytes, as part of the whole table",
+        ylabel="test AUC",
+        title="Click model on MovieLens-100k, by method and size of its table",
+    )
+    ticks = (0.01, 0.05, 0.1, 0.25, 0.5, 1)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="lower right")
+    figure.savefig(target, dpi=150)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    mpl.use("agg")
+    table_compression(ROOT / "docs" / "images" / "table-compression.png")
