@@ -26,9 +26,9 @@ def systems_table(prefix: str) -> str:
         if result:
             low, high = result["ci95"]
             verdict = "holds" if result["holds"] else "does not hold"
-            measured = (
-                f"{verdict}: {result['effect']:+.3f} {result['metric']} ({low:+.3f} to {high:+.3f})"
-            )
+            # a bar would end the cell
+            metric = result["metric"].replace("|", "&#124;")
+            measured = f"{verdict}: {result['effect']:+.3f} {metric} ({low:+.3f} to {high:+.3f})"
         rows.append(f"| [{slug}]({prefix}{slug}.md) | `{system.import_line}` | {measured} |")
     return "\n".join(rows)
 

@@ -40,7 +40,8 @@ def claims_table(folder: str | Path) -> str:
         low, high = result["ci95"]
         sign = "×" if result["effect_kind"] == "ratio" else ""
         rows.append(
-            f"| [{slug}](systems/{slug}.md) | {result['metric']} "
+            # a bar would end the cell
+            f"| [{slug}](systems/{slug}.md) | {result['metric'].replace('|', '&#124;')} "
             f"| {result['baseline']['name']}: {means[0]:.4g} "
             f"| {result['system']['name']}: {means[1]:.4g} "
             f"| {sign}{result['effect']:+.4f} ({low:+.4f} to {high:+.4f}) "
