@@ -4,6 +4,11 @@ from .images import VisionOutput as VisionOutput
 from .lexical import FactorEncoder as FactorEncoder
 from .lexical import LexicalEncoder as LexicalEncoder
 from .lexical import LexicalOptions as LexicalOptions
+from .pooling import CausalEncoder as CausalEncoder
+from .pooling import Echo as Echo
+from .pooling import PoolingOptions as PoolingOptions
+from .pooling import WordPooling as WordPooling
+from .pooling import pool_tokens as pool_tokens
 from .tables import CompressedEmbedding as CompressedEmbedding
 from .tables import FrozenEmbedding as FrozenEmbedding
 from .tables import ProductQuantiser as ProductQuantiser
@@ -38,12 +43,15 @@ from .text import truncate as truncate
 from .text import weights_hash as weights_hash
 from .text import with_domain as with_domain
 from .words import BitCipher as BitCipher
+from .words import SubwordVectors as SubwordVectors
 from .words import WordVectors as WordVectors
 from .words import vectors_of_words as vectors_of_words
 
 __all__ = [
     "BitCipher",
+    "CausalEncoder",
     "CompressedEmbedding",
+    "Echo",
     "Encoder",
     "FactorEncoder",
     "FrozenEmbedding",
@@ -53,14 +61,17 @@ __all__ = [
     "MoEExtension",
     "MoETransformer",
     "OpenVinoEncoder",
+    "PoolingOptions",
     "ProductQuantiser",
     "ResolvedModel",
+    "SubwordVectors",
     "TextEncoder",
     "TorchEncoder",
     "UnifiedEmbedding",
     "UnifiedSpec",
     "VisionEncoder",
     "VisionOutput",
+    "WordPooling",
     "WordVectors",
     "cut",
     "elastic_view",
@@ -76,6 +87,7 @@ __all__ = [
     "load_with_experts",
     "merged_state",
     "padded_length",
+    "pool_tokens",
     "quiet_hosts",
     "resolve_model",
     "set_precision",

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vecsmith.core import DataError, StoreError, fresh_dir, read_json, recover_dir, write_json
+from vecsmith.core import (
+    ConfigError,
+    DataError,
+    MissingExtra,
+    StoreError,
+    fresh_dir,
+    read_json,
+    recover_dir,
+    write_json,
+)
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -103,7 +112,9 @@ def reading(folder: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
+    except MissingExtra:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, DataError, ConfigError) as error:
         raise StoreError(
             f"{str(folder)!r} is damaged: what it holds does not fit together ({error!r}); "
             "save it again"

@@ -53,6 +53,8 @@ from .matryoshka._starbucks import Menu as Menu
 from .matryoshka._starbucks import StarbucksLoss as StarbucksLoss
 from .matryoshka._two_d import Grid2D as Grid2D
 from .matryoshka._two_d import TwoDMatryoshkaLoss as TwoDMatryoshkaLoss
+from .subwords import FastTextOptions as FastTextOptions
+from .subwords import train_fasttext as train_fasttext
 from .tables._ctr_model import CTRModel as CTRModel
 from .tables._fit import CTROptions as CTROptions
 from .tables._fit import fit_ctr as fit_ctr
@@ -81,6 +83,7 @@ __all__ = [
     "DuplexRetriever",
     "EmbeddingOptions",
     "FalseNegativeAudit",
+    "FastTextOptions",
     "FocalWeights",
     "Grid2D",
     "GuideCache",
@@ -131,5 +134,6 @@ __all__ = [
     "set_bidirectional",
     "text_keys",
     "to_contrastive",
+    "train_fasttext",
     "with_text_keys",
 ]
