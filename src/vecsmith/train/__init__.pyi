@@ -43,6 +43,8 @@ from .contrastive._unsupervised import ProjectionHead as ProjectionHead
 from .contrastive._unsupervised import UnsupervisedContrastiveLoss as UnsupervisedContrastiveLoss
 from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhitening
 from .contrastive._whitening import group_whitening as group_whitening
+from .documents import Doc2VecOptions as Doc2VecOptions
+from .documents import DocumentVectors as DocumentVectors
 from .masked._autoencoder import MaskedAutoencoder as MaskedAutoencoder
 from .masked._duplex import DuplexContrastiveLoss as DuplexContrastiveLoss
 from .masked._duplex import DuplexRetriever as DuplexRetriever
@@ -78,6 +80,8 @@ __all__ = [
     "CipherVectors",
     "ContrastiveLoss",
     "CooccurrenceCounter",
+    "Doc2VecOptions",
+    "DocumentVectors",
     "DupMAE",
     "DuplexContrastiveLoss",
     "DuplexRetriever",
