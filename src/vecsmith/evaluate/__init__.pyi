@@ -56,6 +56,9 @@ from .bias import generate_analogies as generate_analogies
 from .bias import indirect_bias as indirect_bias
 from .bias import report_words as report_words
 from .bias import residual_bias as residual_bias
+from .topics import CoherenceScore as CoherenceScore
+from .topics import topic_coherence as topic_coherence
+from .topics import topic_diversity as topic_diversity
 from .words import word_analogies as word_analogies
 from .words import word_similarity as word_similarity
 
@@ -65,6 +68,7 @@ __all__ = [
     "BiasQuestions",
     "BiasReport",
     "CTRScores",
+    "CoherenceScore",
     "CompressionBenchmark",
     "CompressionResult",
     "CompressionRow",
@@ -116,6 +120,8 @@ __all__ = [
     "summarise",
     "task_evaluation",
     "text_similarity",
+    "topic_coherence",
+    "topic_diversity",
     "uniformity",
     "word_analogies",
     "word_overlap",

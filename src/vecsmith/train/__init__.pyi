@@ -61,6 +61,8 @@ from .tables._ctr_model import CTRModel as CTRModel
 from .tables._fit import CTROptions as CTROptions
 from .tables._fit import fit_ctr as fit_ctr
 from .tables._opt_embed_search import OptEmbedSearch as OptEmbedSearch
+from .topics import ClusterOptions as ClusterOptions
+from .topics import EmbeddingTopics as EmbeddingTopics
 from .words import CipherOptions as CipherOptions
 from .words import CipherVectors as CipherVectors
 from .words import CooccurrenceCounter as CooccurrenceCounter
@@ -78,6 +80,7 @@ __all__ = [
     "CTROptions",
     "CipherOptions",
     "CipherVectors",
+    "ClusterOptions",
     "ContrastiveLoss",
     "CooccurrenceCounter",
     "Doc2VecOptions",
@@ -86,6 +89,7 @@ __all__ = [
     "DuplexContrastiveLoss",
     "DuplexRetriever",
     "EmbeddingOptions",
+    "EmbeddingTopics",
     "FalseNegativeAudit",
     "FastTextOptions",
     "FocalWeights",
