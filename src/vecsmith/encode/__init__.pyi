@@ -4,6 +4,7 @@ from .images import VisionOutput as VisionOutput
 from .lexical import FactorEncoder as FactorEncoder
 from .lexical import LexicalEncoder as LexicalEncoder
 from .lexical import LexicalOptions as LexicalOptions
+from .numbers import NumericEncoder as NumericEncoder
 from .pooling import CausalEncoder as CausalEncoder
 from .pooling import Echo as Echo
 from .pooling import PoolingOptions as PoolingOptions
@@ -60,6 +61,7 @@ __all__ = [
     "LexicalOptions",
     "MoEExtension",
     "MoETransformer",
+    "NumericEncoder",
     "OpenVinoEncoder",
     "PoolingOptions",
     "ProductQuantiser",

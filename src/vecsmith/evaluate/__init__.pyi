@@ -56,6 +56,15 @@ from .bias import generate_analogies as generate_analogies
 from .bias import indirect_bias as indirect_bias
 from .bias import report_words as report_words
 from .bias import residual_bias as residual_bias
+from .cognition import EncodingFit as EncodingFit
+from .cognition import encode_ridge as encode_ridge
+from .cognition import rsa as rsa
+from .probing import Probe as Probe
+from .probing import SparseCodes as SparseCodes
+from .probing import geometry as geometry
+from .probing import numeracy as numeracy
+from .probing import probe as probe
+from .probing import sparse_codes as sparse_codes
 from .topics import CoherenceScore as CoherenceScore
 from .topics import topic_coherence as topic_coherence
 from .topics import topic_diversity as topic_diversity
@@ -72,6 +81,7 @@ __all__ = [
     "CompressionBenchmark",
     "CompressionResult",
     "CompressionRow",
+    "EncodingFit",
     "Evaluation",
     "Grid",
     "Groups",
@@ -80,9 +90,11 @@ __all__ = [
     "HierarchyResult",
     "LabelledImages",
     "METRICS",
+    "Probe",
     "Recommendation",
     "Score",
     "SizeResult",
+    "SparseCodes",
     "alignment",
     "alignment_uniformity",
     "aspect_bias",
@@ -91,6 +103,7 @@ __all__ = [
     "compare",
     "direct_bias",
     "document_ranks",
+    "encode_ridge",
     "evaluate_aspects",
     "evaluate_ctr",
     "evaluate_grid",
@@ -100,6 +113,7 @@ __all__ = [
     "f1max",
     "finetune",
     "generate_analogies",
+    "geometry",
     "indirect_bias",
     "label_curve",
     "layer_times",
@@ -108,14 +122,18 @@ __all__ = [
     "lookup_ms",
     "metric_values",
     "mteb_evaluation",
+    "numeracy",
     "own_queries",
     "pair_auc",
     "precision_at_k",
+    "probe",
     "read_queries",
     "report_words",
     "residual_bias",
+    "rsa",
     "score_model",
     "score_store",
+    "sparse_codes",
     "spearman",
     "summarise",
     "task_evaluation",

@@ -1,4 +1,8 @@
+from .adapt import Alignment as Alignment
 from .adapt import SpaceMap as SpaceMap
+from .adapt import align_spaces as align_spaces
+from .adapt import retrofit as retrofit
+from .adapt import translate as translate
 from .compress import CompressedTable as CompressedTable
 from .compress import compress_table as compress_table
 from .compress import compress_token_embeddings as compress_token_embeddings
@@ -17,6 +21,7 @@ from .merge import TaskVectorReport as TaskVectorReport
 from .merge import task_vector_report as task_vector_report
 
 __all__ = [
+    "Alignment",
     "BiasSubspace",
     "CompressedTable",
     "EqualTargetLoss",
@@ -28,10 +33,13 @@ __all__ = [
     "SoftDebias",
     "SpaceMap",
     "TaskVectorReport",
+    "align_spaces",
     "compress_table",
     "compress_token_embeddings",
     "debias_encoder",
     "debias_token_table",
     "expand_specific",
+    "retrofit",
     "task_vector_report",
+    "translate",
 ]

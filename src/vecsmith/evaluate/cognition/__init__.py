@@ -1,0 +1,5 @@
+"""Vectors against people and brains: representational similarity, encoding models."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
