@@ -15,6 +15,7 @@ from .tables import FrozenEmbedding as FrozenEmbedding
 from .tables import ProductQuantiser as ProductQuantiser
 from .tables import UnifiedEmbedding as UnifiedEmbedding
 from .tables import UnifiedSpec as UnifiedSpec
+from .tables import UserTable as UserTable
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import MoEExtension as MoEExtension
@@ -71,6 +72,7 @@ __all__ = [
     "TorchEncoder",
     "UnifiedEmbedding",
     "UnifiedSpec",
+    "UserTable",
     "VisionEncoder",
     "VisionOutput",
     "WordPooling",

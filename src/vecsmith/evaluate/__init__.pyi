@@ -59,6 +59,8 @@ from .bias import residual_bias as residual_bias
 from .cognition import EncodingFit as EncodingFit
 from .cognition import encode_ridge as encode_ridge
 from .cognition import rsa as rsa
+from .grounding import goal_accuracy as goal_accuracy
+from .grounding import make_scenes as make_scenes
 from .probing import Probe as Probe
 from .probing import SparseCodes as SparseCodes
 from .probing import geometry as geometry
@@ -114,12 +116,14 @@ __all__ = [
     "finetune",
     "generate_analogies",
     "geometry",
+    "goal_accuracy",
     "indirect_bias",
     "label_curve",
     "layer_times",
     "length_bias",
     "linear_probe",
     "lookup_ms",
+    "make_scenes",
     "metric_values",
     "mteb_evaluation",
     "numeracy",

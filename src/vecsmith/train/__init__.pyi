@@ -7,6 +7,8 @@ from ._llm_embedder import load_nv_embed as load_nv_embed
 from ._llm_embedder import set_bidirectional as set_bidirectional
 from ._two_stage import StageSet as StageSet
 from ._two_stage import TwoStage as TwoStage
+from .contrastive import bilstm_max_encoder as bilstm_max_encoder
+from .contrastive import pair_classifier as pair_classifier
 from .contrastive._aspect_encoder import AspectEncoder as AspectEncoder
 from .contrastive._aspect_losses import AspectRankingLoss as AspectRankingLoss
 from .contrastive._audit import FalseNegativeAudit as FalseNegativeAudit
@@ -69,6 +71,9 @@ from .words import CooccurrenceCounter as CooccurrenceCounter
 from .words import EmbeddingOptions as EmbeddingOptions
 from .words import PPMIOptions as PPMIOptions
 from .words import PPMIVectors as PPMIVectors
+from .words import WordCorpus as WordCorpus
+from .words import WordEmbeddingTrainer as WordEmbeddingTrainer
+from .words import WordTraining as WordTraining
 from .words import cipher_embedding as cipher_embedding
 from .words import replace_embeddings as replace_embeddings
 
@@ -128,8 +133,12 @@ __all__ = [
     "TwoDMatryoshkaLoss",
     "TwoStage",
     "UnsupervisedContrastiveLoss",
+    "WordCorpus",
+    "WordEmbeddingTrainer",
+    "WordTraining",
     "audit_false_negatives",
     "bidirectional_contrastive",
+    "bilstm_max_encoder",
     "cipher_embedding",
     "fit_ctr",
     "group_whitening",
@@ -138,6 +147,7 @@ __all__ = [
     "listwise_loss",
     "load_nv_embed",
     "mine_hard_negatives",
+    "pair_classifier",
     "replace_embeddings",
     "set_bidirectional",
     "text_keys",

@@ -26,12 +26,15 @@ from ._staged import StagedTable as StagedTable
 from ._unified import UnifiedEmbedding as UnifiedEmbedding
 from ._unified_report import UnifiedReport as UnifiedReport
 from ._unified_spec import UnifiedSpec as UnifiedSpec
+from ._user_table import COMBINE as COMBINE
+from ._user_table import UserTable as UserTable
 from .shrinking._evolution import EvolutionOptions as EvolutionOptions
 from .shrinking._low_precision import load_codes as load_codes
 from .shrinking._low_precision import store_codes as store_codes
 from .shrinking._opt_embed import OptEmbed as OptEmbed
 
 __all__ = [
+    "COMBINE",
     "CompressedEmbedding",
     "EvolutionOptions",
     "FrozenEmbedding",
@@ -45,6 +48,7 @@ __all__ = [
     "UnifiedEmbedding",
     "UnifiedReport",
     "UnifiedSpec",
+    "UserTable",
     "adam_step",
     "find_marks",
     "hash_ids",

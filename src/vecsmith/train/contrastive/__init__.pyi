@@ -5,6 +5,8 @@ from ._aspect_losses import aspect_ranking as aspect_ranking
 from ._aspect_losses import explicit_retrofit as explicit_retrofit
 from ._audit import FalseNegativeAudit as FalseNegativeAudit
 from ._audit import audit_false_negatives as audit_false_negatives
+from ._bilstm_max import bilstm_max_encoder as bilstm_max_encoder
+from ._bilstm_max import pair_classifier as pair_classifier
 from ._contrastive import ContrastiveLoss as ContrastiveLoss
 from ._contrastive import with_text_keys as with_text_keys
 from ._core import BLOCKS as BLOCKS
@@ -97,6 +99,7 @@ __all__ = [
     "audit_false_negatives",
     "balance_loss",
     "bidirectional_contrastive",
+    "bilstm_max_encoder",
     "contrastive_cross_entropy",
     "contrastive_logits",
     "cross_entropy_rows",
@@ -112,6 +115,7 @@ __all__ = [
     "multi_similarity_rows",
     "mutual_information",
     "other_rows",
+    "pair_classifier",
     "progressive_weights",
     "rank_rows",
     "regression_rows",
