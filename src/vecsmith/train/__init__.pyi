@@ -64,7 +64,9 @@ from .tables._fit import CTROptions as CTROptions
 from .tables._fit import fit_ctr as fit_ctr
 from .tables._opt_embed_search import OptEmbedSearch as OptEmbedSearch
 from .topics import ClusterOptions as ClusterOptions
+from .topics import EmbeddedTopicModel as EmbeddedTopicModel
 from .topics import EmbeddingTopics as EmbeddingTopics
+from .topics import ETMOptions as ETMOptions
 from .words import CipherOptions as CipherOptions
 from .words import CipherVectors as CipherVectors
 from .words import CooccurrenceCounter as CooccurrenceCounter
@@ -93,6 +95,8 @@ __all__ = [
     "DupMAE",
     "DuplexContrastiveLoss",
     "DuplexRetriever",
+    "ETMOptions",
+    "EmbeddedTopicModel",
     "EmbeddingOptions",
     "EmbeddingTopics",
     "FalseNegativeAudit",

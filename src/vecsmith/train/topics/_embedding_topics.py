@@ -287,7 +287,11 @@ class EmbeddingTopics:
             "seed": self.seed,
             "options": asdict(self.options),
         }
-        arrays = {"labels": self.labels, "centres": self.centres, "weights": self.weights}
+        arrays: dict[str, NDArray[Any]] = {
+            "labels": self.labels,
+            "centres": self.centres,
+            "weights": self.weights,
+        }
         with fresh_dir(folder) as fresh:
             self.lexical.save(fresh / LEXICAL)
             write_state_into(fresh, KIND, values, arrays)
