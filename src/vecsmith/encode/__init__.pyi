@@ -18,6 +18,7 @@ from .tables import UnifiedSpec as UnifiedSpec
 from .tables import UserTable as UserTable
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
+from .text import LayerMix as LayerMix
 from .text import MoEExtension as MoEExtension
 from .text import MoETransformer as MoETransformer
 from .text import OpenVinoEncoder as OpenVinoEncoder
@@ -44,6 +45,7 @@ from .text import state_hash as state_hash
 from .text import truncate as truncate
 from .text import weights_hash as weights_hash
 from .text import with_domain as with_domain
+from .text import with_layer_mix as with_layer_mix
 from .words import BitCipher as BitCipher
 from .words import SubwordVectors as SubwordVectors
 from .words import WordVectors as WordVectors
@@ -58,6 +60,7 @@ __all__ = [
     "FactorEncoder",
     "FrozenEmbedding",
     "LatentAttentionPooling",
+    "LayerMix",
     "LexicalEncoder",
     "LexicalOptions",
     "MoEExtension",
@@ -100,4 +103,5 @@ __all__ = [
     "vectors_of_words",
     "weights_hash",
     "with_domain",
+    "with_layer_mix",
 ]

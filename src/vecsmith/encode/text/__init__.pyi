@@ -13,6 +13,9 @@ from ._export import set_precision as set_precision
 from ._latent_pooling import LatentAttentionPooling as LatentAttentionPooling
 from ._latent_pooling import masked_mean as masked_mean
 from ._latent_pooling import pooling_mask as pooling_mask
+from ._layer_mix import LayerMix as LayerMix
+from ._layer_mix import mix_layers as mix_layers
+from ._layer_mix import with_layer_mix as with_layer_mix
 from ._layers import layer_embeddings as layer_embeddings
 from ._models import ResolvedModel as ResolvedModel
 from ._models import load_sentence_transformer as load_sentence_transformer
@@ -32,6 +35,7 @@ from ._torch import kind_prompts as kind_prompts
 __all__ = [
     "Encoder",
     "LatentAttentionPooling",
+    "LayerMix",
     "MoEExtension",
     "MoETransformer",
     "OpenVinoEncoder",
@@ -51,6 +55,7 @@ __all__ = [
     "load_with_experts",
     "masked_mean",
     "merged_state",
+    "mix_layers",
     "padded_length",
     "pooling_mask",
     "quiet_hosts",
@@ -60,4 +65,5 @@ __all__ = [
     "truncate",
     "weights_hash",
     "with_domain",
+    "with_layer_mix",
 ]
