@@ -1,4 +1,4 @@
-"""Tasks that judge word vectors: human similarity and analogies."""
+"""Tasks that judge word vectors: similarity, analogies, choices, texts, word classes, names."""
 
 import lazy_loader as lazy
 
