@@ -5,6 +5,7 @@ from ._cipher_vectors import CipherOptions as CipherOptions
 from ._cipher_vectors import CipherVectors as CipherVectors
 from ._cipher_vectors import context_vectors as context_vectors
 from ._cipher_vectors import log_transform as log_transform
+from ._corpus import WordCorpus as WordCorpus
 from ._counts import CooccurrenceCounter as CooccurrenceCounter
 from ._counts import Pairs as Pairs
 from ._counts import Ranking as Ranking
@@ -19,6 +20,9 @@ from ._ppmi import windowed_counts as windowed_counts
 from ._tokens import TokenBlock as TokenBlock
 from ._tokens import split_words as split_words
 from ._tokens import token_blocks as token_blocks
+from ._trainer import WordEmbeddingTrainer as WordEmbeddingTrainer
+from ._training_options import Pass as Pass
+from ._training_options import WordTraining as WordTraining
 
 __all__ = [
     "CipherOptions",
@@ -28,8 +32,12 @@ __all__ = [
     "PPMIOptions",
     "PPMIVectors",
     "Pairs",
+    "Pass",
     "Ranking",
     "TokenBlock",
+    "WordCorpus",
+    "WordEmbeddingTrainer",
+    "WordTraining",
     "cipher_embedding",
     "context_vectors",
     "count_offset",

@@ -1,0 +1,5 @@
+"""Tables of word models, and what steps them: compiled loops, or batches in torch."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
