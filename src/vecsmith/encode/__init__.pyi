@@ -1,4 +1,5 @@
 from ._texts import TextEncoder as TextEncoder
+from ._texts import split_words as split_words
 from .images import VisionEncoder as VisionEncoder
 from .images import VisionOutput as VisionOutput
 from .lexical import FactorEncoder as FactorEncoder
@@ -98,6 +99,7 @@ __all__ = [
     "quiet_hosts",
     "resolve_model",
     "set_precision",
+    "split_words",
     "state_hash",
     "truncate",
     "vectors_of_words",

@@ -47,6 +47,11 @@ from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhite
 from .contrastive._whitening import group_whitening as group_whitening
 from .documents import Doc2VecOptions as Doc2VecOptions
 from .documents import DocumentVectors as DocumentVectors
+from .language import BiLM as BiLM
+from .language import BiLMConfig as BiLMConfig
+from .language import BiLMOptions as BiLMOptions
+from .language import bilm_perplexity as bilm_perplexity
+from .language import train_bilm as train_bilm
 from .masked._autoencoder import MaskedAutoencoder as MaskedAutoencoder
 from .masked._duplex import DuplexContrastiveLoss as DuplexContrastiveLoss
 from .masked._duplex import DuplexRetriever as DuplexRetriever
@@ -82,6 +87,9 @@ from .words import replace_embeddings as replace_embeddings
 __all__ = [
     "AspectEncoder",
     "AspectRankingLoss",
+    "BiLM",
+    "BiLMConfig",
+    "BiLMOptions",
     "BidirectionalContrastiveLoss",
     "CTRModel",
     "CTROptions",
@@ -142,6 +150,7 @@ __all__ = [
     "WordTraining",
     "audit_false_negatives",
     "bidirectional_contrastive",
+    "bilm_perplexity",
     "bilstm_max_encoder",
     "cipher_embedding",
     "fit_ctr",
@@ -156,6 +165,7 @@ __all__ = [
     "set_bidirectional",
     "text_keys",
     "to_contrastive",
+    "train_bilm",
     "train_fasttext",
     "with_text_keys",
 ]
