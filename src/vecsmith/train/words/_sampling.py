@@ -21,7 +21,7 @@ from ._tokens import Ids
 Doubles = NDArray[np.float64]
 
 POWER = 0.75
-UNIT = 1 << 16
+UNIT = 1 << 15
 _CHUNK = 1 << 20
 
 
