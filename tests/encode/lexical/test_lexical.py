@@ -198,3 +198,12 @@ def test_bad_input_is_said(caplog):
         FactorEncoder("lsa", 7).fit(TEXTS)
     FactorEncoder("nmf", 2, max_iter=1).fit(TEXTS)
     assert "raise max_iter" in caplog.text
+
+
+def test_mixtures_of_nmf_do_not_hang_on_their_batch():
+    rng = np.random.default_rng(0)
+    words = [f"word{i}" for i in range(40)]
+    texts = [" ".join(rng.choice(words, 12)) for _ in range(60)]
+    encoder = FactorEncoder("nmf", 8).fit(texts)
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_array_equal(encoder.encode(texts), alone)
