@@ -222,6 +222,11 @@ def test_comparison_shares_words_and_scales_by_random():
     assert "| one | two |" in text and "2 shared words" in text
     again = compare_word_vectors({"one": one, "two": two}, {"other name": Length()}, seed=5)
     assert list(again.scores) == ["other name"]
+    mean = compare_word_vectors({"one": one}, [Length()], seed=5, draws=3).random["length"]["one"]
+    each = [Length().run(random_vectors(one, 5 + i)) for i in range(3)]
+    assert mean == pytest.approx(np.mean(each))
+    with pytest.raises(ConfigError, match="draws=0"):
+        compare_word_vectors({"one": one}, [Length()], draws=0)
     for bad in (({}, [Length()]), ({"one": one}, [])):
         with pytest.raises(ConfigError, match="tables and tasks"):
             compare_word_vectors(*bad)

@@ -54,6 +54,7 @@ def compare_word_vectors(
     tasks: Mapping[str, WordTask] | Sequence[WordTask],
     *,
     seed: int = 0,
+    draws: int = 1,
 ) -> WordComparison:
     """Judge tables on the same words.
 
@@ -61,27 +62,35 @@ def compare_word_vectors(
         tables: Name -> word vectors, of any dimensions.
         tasks: Tasks, for example `study_tasks()`.
         seed: Seed of the random vectors.
+        draws: How many random tables are averaged, for each number of dimensions. One is enough for
+            tasks of thousands of items; correlations over a few hundred pairs scatter by .05.
 
     Returns:
         Scores and gain ratios; random vectors are drawn for each number of dimensions.
 
     Raises:
-        ConfigError: There are no tables or no tasks.
+        ConfigError: There are no tables or no tasks, or `draws` is below 1.
         DataError: The tables share no word, or a task has no item in the shared vocabulary.
     """
     named = dict(tasks) if isinstance(tasks, Mapping) else {task.name: task for task in tasks}
-    if not tables or not named:
+    if not tables or not named or draws < 1:
         raise ConfigError(
-            f"there must be tables and tasks; got {len(tables)} tables and {len(named)} tasks"
+            f"there must be tables and tasks, and one draw at least; got {len(tables)} tables, "
+            f"{len(named)} tasks and draws={draws}"
         )
     shared = dict(zip(tables, share_vocabulary(list(tables.values())), strict=True))
-    chance_of = {table.dims: random_vectors(table, seed) for table in shared.values()}
+    chance_of = {
+        table.dims: [random_vectors(table, seed + i) for i in range(draws)]
+        for table in shared.values()
+    }
     scores: dict[str, dict[str, TaskScore]] = {}
     random: dict[str, dict[str, float]] = {}
     gains: dict[str, dict[str, float]] = {}
     for name, task in progress(list(named.items()), "word tasks", unit="task"):
         scores[name] = {run: task.score(table) for run, table in shared.items()}
-        chance = {dims: task.run(table) for dims, table in chance_of.items()}
+        chance = {
+            dims: sum(task.run(table) for table in some) / draws for dims, some in chance_of.items()
+        }
         random[name] = {run: chance[table.dims] for run, table in shared.items()}
         best = max(score.value for score in scores[name].values())
         gains[name] = {

@@ -57,7 +57,7 @@ class EntityTask(WordTask):
                 f"scale must be above 0 and minimum at least 1; got {scale} and {minimum}"
             )
         self.data, self.name, self.scale, self.minimum = data, name, scale, minimum
-        self.training = training or TaggerTraining(lr=0.01)
+        self.training = training or TaggerTraining(lr=0.01, batch_size=512)
         gold = [[as_bio(row) for row in part[1]] for part in self._parts()]
         self._gold = gold
         self.tags = sorted({tag for row in gold[0] for tag in row} | {"O"})

@@ -35,7 +35,7 @@ def _brown_rows() -> dict[str, list[Any]]:
 
 
 @lru_cache(maxsize=4)
-def gloss_texts(each: int = 400, *, seed: int = 0) -> LabelledTexts:
+def gloss_texts(each: int = 200, *, seed: int = 0) -> LabelledTexts:
     """Definitions of WordNet with their fields of meaning.
 
     Args:
@@ -95,7 +95,7 @@ def genre_texts(*, words: int = 200, seed: int = 0) -> LabelledTexts:
     return split_texts(pieces, genres, groups=files, seed=seed)
 
 
-def brown_classes(files: int = 120, *, seed: int = 0) -> TaggedTexts:
+def brown_classes(files: int = 40, *, seed: int = 0) -> TaggedTexts:
     """Word classes of the Brown corpus, by hand.
 
     Args:
@@ -110,7 +110,7 @@ def brown_classes(files: int = 120, *, seed: int = 0) -> TaggedTexts:
     return _brown(files, seed, lambda tags: [base_tag(tag) for tag in tags])
 
 
-def brown_names(files: int = 120, *, seed: int = 0) -> TaggedTexts:
+def brown_names(files: int = 40, *, seed: int = 0) -> TaggedTexts:
     """Names in the Brown corpus, by hand: proper nouns, and titles.
 
     Args:

@@ -63,7 +63,7 @@ class MeanVectorTask(WordTask):
         *,
         name: str = "avg",
         metric: str = "accuracy",
-        strengths: Sequence[float] = (0.1, 1.0, 10.0),
+        strengths: Sequence[float] = (0.1, 1.0),
         balanced: bool = False,
     ) -> None:
         if metric not in METRICS:
