@@ -70,6 +70,7 @@ from .probing import sparse_codes as sparse_codes
 from .topics import CoherenceScore as CoherenceScore
 from .topics import topic_coherence as topic_coherence
 from .topics import topic_diversity as topic_diversity
+from .words import EmbeddingStudy as EmbeddingStudy
 from .words import word_analogies as word_analogies
 from .words import word_similarity as word_similarity
 
@@ -84,6 +85,7 @@ __all__ = [
     "CompressionResult",
     "CompressionRow",
     "EncodingFit",
+    "EmbeddingStudy",
     "Evaluation",
     "Grid",
     "Groups",

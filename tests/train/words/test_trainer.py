@@ -83,7 +83,8 @@ def test_a_checkpoint_takes_a_run_up(tmp_path):
     made = trainer(epochs=3).fit(
         texts(60), checkpoint=folder, callback=lambda made, row: seen.append(row.epoch)
     )
-    assert seen == [3]
+    # the pass whose callback was cut off is made again
+    assert seen == [2, 3]
     assert (made.vectors().vectors == trainer(epochs=3).fit(texts(60)).vectors().vectors).all()
     # done already
     trainer(epochs=3).fit(texts(60), checkpoint=folder, callback=lambda *_: pytest.fail("again"))

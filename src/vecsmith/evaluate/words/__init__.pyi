@@ -14,6 +14,10 @@ from ._protocol import WordTask as WordTask
 from ._protocol import performance_gain_ratio as performance_gain_ratio
 from ._protocol import random_vectors as random_vectors
 from ._protocol import share_vocabulary as share_vocabulary
+from ._study import EmbeddingStudy as EmbeddingStudy
+from ._study import StudyRun as StudyRun
+from ._study_table import StudyScore as StudyScore
+from ._study_table import StudyTable as StudyTable
 from ._study_tasks import STUDY_TASKS as STUDY_TASKS
 from ._study_tasks import brown_classes as brown_classes
 from ._study_tasks import brown_names as brown_names
@@ -42,12 +46,16 @@ __all__ = [
     "CNNTask",
     "ChoiceQuestion",
     "ChoiceTask",
+    "EmbeddingStudy",
     "EntityTask",
     "LabelledTexts",
     "MeanVectorTask",
     "STUDY_TASKS",
     "SimilarityScore",
     "SimilarityTask",
+    "StudyRun",
+    "StudyScore",
+    "StudyTable",
     "TaggedTexts",
     "TaggerTraining",
     "TaskScore",

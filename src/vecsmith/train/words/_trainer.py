@@ -328,10 +328,11 @@ class WordEmbeddingTrainer:
             self._check()
             seconds = time.perf_counter() - started
             self.passes.append(Pass(epoch + 1, units.tokens, seconds, held_out_loss(units, engine)))
-            if checkpoint is not None:
-                self.save(checkpoint)
             if callback is not None:
                 callback(self, self.passes[-1])
+            # after the callback: a run that is cut off there calls it again
+            if checkpoint is not None:
+                self.save(checkpoint)
         return self
 
     def _pass(self, units: Units, engine: Engine, epoch: int) -> None:
