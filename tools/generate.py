@@ -11,6 +11,7 @@ from typing import Any
 from vecsmith.claims import claims_table
 from vecsmith.core import read_json
 from vecsmith.systems import SYSTEMS
+from vecsmith.techniques import table as techniques_table
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of generated: {} -->"
@@ -147,6 +148,7 @@ def filled(text: str, name: str, content: str) -> str:
 def wanted() -> dict[Path, str]:
     """Content that each file should have."""
     readme = ROOT / "README.md"
+    techniques = ROOT / "docs" / "techniques.md"
     claims = (
         "# Claims\n\nWhat each system's paper found, measured here against the paper's own "
         "baseline by `vecsmith claims run SLUG`.\n\n" + claims_table(ROOT / "docs" / "claims")
@@ -162,6 +164,7 @@ def wanted() -> dict[Path, str]:
         },
         readme: readme_text,
         ROOT / "docs" / "claims.md": claims,
+        techniques: filled(techniques.read_text("utf-8"), "techniques", techniques_table()),
         ROOT / "docs" / "systems.md": index,
     }
 

@@ -205,4 +205,13 @@ SYSTEMS: dict[str, System] = {
         "spreads the space and makes positives differ.",
         use="There is text but no pairs, and the encoder is not yet a sentence encoder.",
     ),
+    "word-embeddings-study": System(
+        title="Word and Document Embeddings based on Neural Network Approaches",
+        year=2016,
+        name="vecsmith.train:WordEmbeddingTrainer",
+        does="Trains seven word embedding models under one roof, judges them by eight tasks with "
+        "one comparable score, and classifies documents by RCNN.",
+        use="You need word vectors of your own text, and must choose model, corpus, dimensions and "
+        "when to stop.",
+    ),
 }

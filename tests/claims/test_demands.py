@@ -306,3 +306,35 @@ class TestOptEmbed:
     def test_what_is_left_is_near_the_whole_table(self, seed: int) -> None:
         row = figures("optembed")[seed]
         assert row["auc learned rows, alpha 0.003"] > row["auc uniform 16"] - 0.012
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_simple_word_models_win_on_small_corpora(seed: int) -> None:
+    row = figures("word-embeddings-study")[seed]
+    assert row["men skipgram"] > row["men nnlm"] + 0.05
+    assert row["men cbow"] > row["men nnlm"]
+
+
+class TestWordStudy:
+    row = property(lambda self: figures("word-embeddings-study")[0])
+
+    @pytest.mark.parametrize("model", ["skipgram", "cbow", "order", "lbl", "nnlm"])
+    def test_scoring_jointly_trails_in_similarity(self, model: str) -> None:
+        gain = "gain men {}, third pass"
+        assert self.row[gain.format("cw")] < self.row[gain.format(model)] - 0.15
+
+    def test_scoring_jointly_is_fine_as_a_start(self) -> None:
+        names = ("cw", "skipgram")
+        gains = [self.row[f"pos {n}, third pass"] - self.row["pos random"] for n in names]
+        assert gains[0] > 0.5 * gains[1] > 0
+
+    def test_domain_decides(self) -> None:
+        row = self.row
+        assert row["avg-technical, technical text"] > row["avg-technical, dictionary"] + 0.1
+        assert row["men skipgram, technical text"] < row["men skipgram"]
+
+    @pytest.mark.parametrize("model", ["order", "lbl"])
+    def test_the_loss_rises_while_words_improve(self, model: str) -> None:
+        losses = [self.row[f"loss {model}, pass {done}"] for done in range(1, 7)]
+        scores = [self.row[f"men {model}, pass {done}"] for done in range(1, 7)]
+        assert losses.index(min(losses)) < scores.index(max(scores))

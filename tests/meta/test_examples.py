@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-GUIDES = (ROOT / "docs" / f"{name}.md" for name in ("bias", "indexes", "tables", "train"))
+GUIDES = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("bias", "indexes", "tables", "techniques", "train", "words")
+)
 PAGES = sorted([*(ROOT / "docs" / "systems").glob("*.md"), *GUIDES])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 

@@ -1,11 +1,11 @@
-"""The command on word vectors and encoders: bias."""
+"""Commands on words and on the field: bias, tour."""
 
 import argparse
 import json
 import sys
 from typing import Any
 
-from ._index import positive, positive_number
+from ._index import not_negative, positive, positive_number
 
 # as `vecsmith.evaluate.bias` names them, without loading that room
 METHODS = ("none", "hard", "soft")
@@ -39,6 +39,18 @@ def add_commands(verbs: Any, shared: argparse.ArgumentParser) -> None:
     bias.add_argument("--limit", type=positive, default=None, help="read so many words of a file")
     bias.add_argument("--out", default=None, help="where to write what came out of --method")
     bias.set_defaults(run=_bias)
+    tour = verbs.add_parser(
+        "tour",
+        parents=[shared],
+        help="walk from one-hot words to pictures, on real data, with a picture a step",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    tour.add_argument("step", nargs="*", metavar="STEP", help="some steps; default: all")
+    tour.add_argument("--quick", action="store_true", help="four steps, small data")
+    tour.add_argument("--out", default=None, help="folder for tour.md and its pictures")
+    tour.add_argument("--seed", type=not_negative, default=0, help="seed of everything random")
+    tour.add_argument("--list", action="store_true", help="tell the steps, and stop")
+    tour.set_defaults(run=_tour)
 
 
 def _bias(options: argparse.Namespace) -> None:
@@ -75,3 +87,34 @@ def _bias(options: argparse.Namespace) -> None:
         print(f"sets without vectors: {lost}", file=sys.stderr)
     if options.out:
         print(f"written: {options.out}")
+
+
+def _tour(options: argparse.Namespace) -> None:
+    from vecsmith.core import VecsmithError
+    from vecsmith.techniques.tour import STEPS, StepResult, run
+
+    if options.list:
+        print("\n".join(STEPS))
+        return
+
+    def told(name: str, result: StepResult) -> None:
+        if options.json:
+            return
+        print(f"{name}: {result.title} ({result.seconds:.1f} s)")
+        print(f"    {result.did}")
+        for figure, value in result.figures.items():
+            print(f"    {value:>10.4f}  {figure}")
+
+    steps = tuple(options.step) or "all"
+    results = run(steps, quick=options.quick, out=options.out, seed=options.seed, told=told)
+    if options.json:
+        rows = {
+            name: {"figures": r.figures, "missed": r.missed, "seconds": r.seconds}
+            for name, r in results.items()
+        }
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    elif options.out:
+        print(f"page: {options.out}/tour.md")
+    missed = [f"{name}: {text}" for name, r in results.items() for text in r.missed]
+    if missed:
+        raise VecsmithError("floors were missed: " + "; ".join(missed))
