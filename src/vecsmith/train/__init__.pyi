@@ -72,6 +72,7 @@ from .topics import ClusterOptions as ClusterOptions
 from .topics import EmbeddedTopicModel as EmbeddedTopicModel
 from .topics import EmbeddingTopics as EmbeddingTopics
 from .topics import ETMOptions as ETMOptions
+from .words import CharWordEmbedding as CharWordEmbedding
 from .words import CipherOptions as CipherOptions
 from .words import CipherVectors as CipherVectors
 from .words import CooccurrenceCounter as CooccurrenceCounter
@@ -93,6 +94,7 @@ __all__ = [
     "BidirectionalContrastiveLoss",
     "CTRModel",
     "CTROptions",
+    "CharWordEmbedding",
     "CipherOptions",
     "CipherVectors",
     "ClusterOptions",

@@ -1,3 +1,4 @@
+from ._char_words import CharWordEmbedding as CharWordEmbedding
 from ._cipher_embedding import EmbeddingOptions as EmbeddingOptions
 from ._cipher_embedding import cipher_embedding as cipher_embedding
 from ._cipher_embedding import replace_embeddings as replace_embeddings
@@ -25,6 +26,7 @@ from ._training_options import Pass as Pass
 from ._training_options import WordTraining as WordTraining
 
 __all__ = [
+    "CharWordEmbedding",
     "CipherOptions",
     "CipherVectors",
     "CooccurrenceCounter",
