@@ -19,6 +19,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "reshape",
         "store",
         "systems",
+        "techniques",
         "train",
     ],
 )
