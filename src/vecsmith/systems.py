@@ -214,4 +214,13 @@ SYSTEMS: dict[str, System] = {
         use="You need word vectors of your own text, and must choose model, corpus, dimensions and "
         "when to stop.",
     ),
+    "word-to-multimodal": System(
+        title="From Word Vectors to Multimodal Embeddings: Techniques, Applications, and Future "
+        "Directions For Large Language Models",
+        year=2024,
+        name="vecsmith.techniques:TECHNIQUES",
+        does="A survey as a contract: each technique that it names has a row that runs, and a tour "
+        "walks through them on real data.",
+        use="You know what the field calls it, and look for the part; or you learn the field.",
+    ),
 }

@@ -338,3 +338,19 @@ class TestWordStudy:
         losses = [self.row[f"loss {model}, pass {done}"] for done in range(1, 7)]
         scores = [self.row[f"men {model}, pass {done}"] for done in range(1, 7)]
         assert losses.index(min(losses)) < scores.index(max(scores))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_senses_need_context(seed: int) -> None:
+    row = figures("word-to-multimodal")[seed]
+    assert row["auc chosen layer"] > row["auc static sentence"] + 0.02
+    assert row["auc last layer"] > row["auc first layer, before any context"]
+    assert row["auc chosen layer"] > 0.6
+
+
+def test_the_whole_tour_reaches_its_floors() -> None:
+    row = figures("word-to-multimodal")[0]
+    missed = {name: value for name, value in row.items() if name.endswith(": floors missed")}
+    assert len(missed) == 14
+    assert not any(missed.values()), missed
+    assert sum(value for name, value in row.items() if name.endswith(": seconds")) < 300

@@ -171,7 +171,7 @@ def gain_ratios(tables: dict[str, "WordVectors"], seed: int) -> dict[str, float]
 
     drawn = random_vectors(tables["skipgram"], seed=seed)
     tasks = study_tasks(("men", "syn", "tfl"))
-    found = {}
+    found: dict[str, float] = {}
     for name, task in tasks.items():
         scores = {model: task.run(vectors) for model, vectors in tables.items()}
         low = task.run(drawn)
