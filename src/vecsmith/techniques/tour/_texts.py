@@ -1,5 +1,6 @@
 """Steps about texts: news judged by people, topics, word senses."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,26 @@ def topics(quick: bool, seed: int = 0) -> StepResult:
     )
 
 
+@functools.lru_cache(maxsize=1)
+def _several_senses() -> dict[str, list[tuple[int, str]]]:
+    """Quoted uses of nouns with two senses or more, one of them with two uses."""
+    from vecsmith.data.samples import load_wordnet
+
+    rows = load_wordnet()[:]
+    found: dict[str, list[tuple[int, str]]] = {}
+    for sense, (lemmas, examples) in enumerate(zip(rows["lemmas"], rows["examples"], strict=True)):
+        for example in examples:
+            spoken = example.lower().split()
+            for lemma in lemmas:
+                if lemma.lower() in spoken:
+                    found.setdefault(lemma.lower(), []).append((sense, example.lower()))
+    return {
+        lemma: uses
+        for lemma, uses in sorted(found.items())
+        if 1 < len({sense for sense, _ in uses}) < len(uses)
+    }
+
+
 def usages(count: int, seed: int) -> list[tuple[str, list[tuple[int, str]]]]:
     """Draw lemmas with quoted uses of two senses or more.
 
@@ -148,22 +169,10 @@ def usages(count: int, seed: int) -> list[tuple[str, list[tuple[int, str]]]]:
     Returns:
         Lemma, and pairs of sense and sentence.
     """
-    from vecsmith.data.samples import load_wordnet
-
-    found: dict[str, list[tuple[int, str]]] = {}
-    for sense, row in enumerate(load_wordnet()):
-        for example in row["examples"]:
-            spoken = example.lower().split()
-            for lemma in row["lemmas"]:
-                if lemma.lower() in spoken:
-                    found.setdefault(lemma.lower(), []).append((sense, example.lower()))
-    several = sorted(
-        lemma
-        for lemma, uses in found.items()
-        if len({sense for sense, _ in uses}) > 1 and len(uses) > len({sense for sense, _ in uses})
-    )
+    found = _several_senses()
+    lemmas = list(found)
     rng = np.random.default_rng(seed)
-    return [(several[i], found[several[i]]) for i in rng.permutation(len(several))[:count]]
+    return [(lemmas[i], found[lemmas[i]]) for i in rng.permutation(len(lemmas))[:count]]
 
 
 def sense_areas(
