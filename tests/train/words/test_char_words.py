@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vecsmith.core import ConfigError, DataError, ModelError
+from vecsmith.core import ConfigError, DataError, ModelError, StoreError
 from vecsmith.train import CharWordEmbedding, WordTraining
 from vecsmith.train.words._char_words import char_word_loss
 
@@ -117,3 +117,28 @@ def test_bad_input_is_refused():
     for call in (lambda: CharWordEmbedding().vector("水"), CharWordEmbedding().vectors):
         with pytest.raises(ModelError, match="call fit first"):
             call()
+
+
+@pytest.mark.parametrize("parts", ["both", "words", "characters"])
+def test_saved_vectors_come_back(parts, tmp_path):
+    found = made(parts=parts)
+    found.save(tmp_path / "zh")
+    again = CharWordEmbedding.load(tmp_path / "zh")
+    assert again.parts == parts and again.vocabulary.words == found.vocabulary.words
+    np.testing.assert_array_equal(again.vectors().vectors, found.vectors().vectors)
+    if parts != "words":
+        np.testing.assert_array_equal(again.vector("山书"), found.vector("山书"))
+    assert ("山书" in again) == ("山书" in found)
+
+
+def test_damaged_folders_are_told(tmp_path):
+    with pytest.raises(ModelError, match="call fit first"):
+        CharWordEmbedding().save(tmp_path / "none")
+    made().save(tmp_path / "zh")
+    settings = tmp_path / "zh" / "settings.json"
+    settings.write_text(settings.read_text().replace('"dim": 8', '"dim": 9'))
+    with pytest.raises(StoreError, match="does not fit together"):
+        CharWordEmbedding.load(tmp_path / "zh")
+    (tmp_path / "zh" / "arrays.safetensors").write_bytes(b"short")
+    with pytest.raises(StoreError, match="missing or damaged"):
+        CharWordEmbedding.load(tmp_path / "zh")

@@ -17,6 +17,7 @@ spelled: a letter means nothing. Cost: two CBOW windows a token, in torch.
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from vecsmith.core import (
     require,
     shown,
 )
+from vecsmith.encode._state import read_state, reading, write_state
 from vecsmith.encode.words import WordVectors
 
 from ._corpus import WordCorpus
@@ -43,6 +45,7 @@ from .models._objectives import logistic_loss
 Floats = NDArray[np.float32]
 Longs = NDArray[np.int64]
 
+KIND = "character and word vectors"
 PARTS = ("both", "words", "characters")
 # of longer words the first characters count
 _LONGEST = 8
@@ -237,6 +240,55 @@ class CharWordEmbedding:
         chosen = self.vocabulary.words if words is None else list(words)
         table = np.stack([self.vector(word) for word in chosen])
         return WordVectors(chosen, table, name=f"cbow of {self.parts} {self.dim}")
+
+    def save(self, folder: str | Path) -> None:
+        """Save words, characters and their vectors; what only training needs is left out.
+
+        Args:
+            folder: Where to; an older one is replaced.
+
+        Raises:
+            ModelError: Nothing was fitted.
+            StoreError: The place cannot be written.
+        """
+        if not self._tables or self.vocabulary is None:
+            raise ModelError("there is nothing to save yet; call fit first")
+        values = {
+            "dim": self.dim,
+            "window": self.window,
+            "negative": self.negative,
+            "parts": self.parts,
+            "words": self.vocabulary.words,
+            "characters": list(self.characters),
+        }
+        arrays = {name: self._tables[name].numpy() for name in ("e", "a")}
+        write_state(folder, KIND, values, {**arrays, "counts": self.vocabulary.counts})
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "CharWordEmbedding":
+        """Load what `save` wrote.
+
+        Args:
+            folder: Where it lies.
+
+        Returns:
+            The embedding, which gives vectors; `fit` starts anew.
+
+        Raises:
+            StoreError: Missing or damaged.
+        """
+        torch = require("torch", "train")
+        values, arrays = read_state(folder, KIND)
+        with reading(folder):
+            sizes = {name: values[name] for name in ("window", "negative", "parts")}
+            made = cls(values["dim"], **sizes)
+            made.vocabulary = Vocabulary(values["words"], arrays["counts"])
+            made.characters = {c: row for row, c in enumerate(values["characters"])}
+            for name, rows in (("e", made.vocabulary.words), ("a", made.characters)):
+                if arrays[name].shape != (len(rows) + 1, made.dim):
+                    raise DataError(f"table {name!r} has shape {arrays[name].shape}")
+                made._tables[name] = torch.from_numpy(arrays[name])
+        return made
 
 
 def char_word_loss(rows: dict[str, Any], ids: dict[str, Any], pads: tuple[int, int]) -> Any:
