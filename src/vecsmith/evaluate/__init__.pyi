@@ -71,6 +71,9 @@ from .topics import CoherenceScore as CoherenceScore
 from .topics import topic_coherence as topic_coherence
 from .topics import topic_diversity as topic_diversity
 from .words import EmbeddingStudy as EmbeddingStudy
+from .words import compare_word_vectors as compare_word_vectors
+from .words import performance_gain_ratio as performance_gain_ratio
+from .words import study_tasks as study_tasks
 from .words import word_analogies as word_analogies
 from .words import word_similarity as word_similarity
 
@@ -84,8 +87,8 @@ __all__ = [
     "CompressionBenchmark",
     "CompressionResult",
     "CompressionRow",
-    "EncodingFit",
     "EmbeddingStudy",
+    "EncodingFit",
     "Evaluation",
     "Grid",
     "Groups",
@@ -105,6 +108,7 @@ __all__ = [
     "association_test",
     "bias_report",
     "compare",
+    "compare_word_vectors",
     "direct_bias",
     "document_ranks",
     "encode_ridge",
@@ -131,6 +135,7 @@ __all__ = [
     "numeracy",
     "own_queries",
     "pair_auc",
+    "performance_gain_ratio",
     "precision_at_k",
     "probe",
     "read_queries",
@@ -141,6 +146,7 @@ __all__ = [
     "score_store",
     "sparse_codes",
     "spearman",
+    "study_tasks",
     "summarise",
     "task_evaluation",
     "text_similarity",

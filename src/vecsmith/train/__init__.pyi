@@ -7,6 +7,9 @@ from ._llm_embedder import load_nv_embed as load_nv_embed
 from ._llm_embedder import set_bidirectional as set_bidirectional
 from ._two_stage import StageSet as StageSet
 from ._two_stage import TwoStage as TwoStage
+from .classify import ClassifierTraining as ClassifierTraining
+from .classify import RCNNClassifier as RCNNClassifier
+from .classify import WindowCNNClassifier as WindowCNNClassifier
 from .contrastive import bilstm_max_encoder as bilstm_max_encoder
 from .contrastive import pair_classifier as pair_classifier
 from .contrastive._aspect_encoder import AspectEncoder as AspectEncoder
@@ -97,6 +100,7 @@ __all__ = [
     "CharWordEmbedding",
     "CipherOptions",
     "CipherVectors",
+    "ClassifierTraining",
     "ClusterOptions",
     "ContrastiveLoss",
     "CooccurrenceCounter",
@@ -137,6 +141,7 @@ __all__ = [
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "ProjectionHead",
+    "RCNNClassifier",
     "SMAE",
     "ShuffledGroupWhitening",
     "StageSet",
@@ -147,6 +152,7 @@ __all__ = [
     "TwoDMatryoshkaLoss",
     "TwoStage",
     "UnsupervisedContrastiveLoss",
+    "WindowCNNClassifier",
     "WordCorpus",
     "WordEmbeddingTrainer",
     "WordTraining",
