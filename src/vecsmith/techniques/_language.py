@@ -88,6 +88,7 @@ LANGUAGE = [
             "T. Mikolov and others 2013",
             {"model": "skipgram"},
         ),
+        ("hierarchical-softmax", "hierarchical softmax", "", "", "T. Mikolov and others 2013"),
         (
             "glove",
             "GloVe",
