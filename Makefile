@@ -58,6 +58,8 @@ bench: install
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/elastic.py
 	$(BIN)/python benchmarks/smae.py
+	$(BIN)/python benchmarks/indexes.py 1
+	$(BIN)/python benchmarks/words.py
 	VECSMITH_CASES=200 $(BIN)/python -m pytest tests/serve/test_contract.py
 
 docs: install
