@@ -81,9 +81,10 @@ def test_a_target_that_cannot_be_written_is_told(corpus, tiny, command, tmp_path
     assert "choose an --out in a folder that can be written" in run.stderr
 
 
-def test_running_out_of_memory_is_told(corpus, tiny, tmp_path):
+@pytest.mark.parametrize("kilobytes", [450_000, 700_000])
+def test_running_out_of_memory_is_told(kilobytes, corpus, tiny, tmp_path):
     words = [*VECSMITH, "build", corpus, "--out", tmp_path / "index", "--model", tiny]
-    limited = f"ulimit -v 600000; exec {shlex.join(map(str, words))}"
+    limited = f"ulimit -v {kilobytes}; exec {shlex.join(map(str, words))}"
     run = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=120)
     assert run.returncode == 2, run.stderr
     assert "memory ran out" in run.stderr

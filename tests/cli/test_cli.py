@@ -1,3 +1,4 @@
+import errno
 import json
 import shutil
 import subprocess
@@ -7,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vecsmith.cli import _from_environment, _parser, main
-from vecsmith.core import write_checksums, write_json
+from vecsmith.cli import _from_environment, _parser, _told, main
+from vecsmith.core import StoreError, write_checksums, write_json
 from vecsmith.data import Passage, Skipped, SourceFile
 from vecsmith.data.samples import PACKAGES
 from vecsmith.store import PassageTable
@@ -72,6 +73,27 @@ def test_a_fault_of_ours_exits_with_1(made, monkeypatch, capsys):
     assert "unexpected ZeroDivisionError: oh" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):
         main(["search", str(made), "valve", "--debug"])
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory", "weights"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        SystemError("error return without exception set"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried 8 bytes"),
+        caused(StoreError("could not read"), OSError(errno.ENOMEM, "Cannot allocate memory")),
+    ],
+)
+def test_each_way_of_running_out_of_memory_is_told(error):
+    status, text = _told(error)
+    assert status == 2 and "memory ran out" in text
 
 
 def test_a_search_prints_hits(made, capsys):

@@ -137,6 +137,9 @@ for tensor in found.values():
     tensor /= 2
 if rank == 0:
     save_file(found, f"{folder}/found.safetensors")
+"""
+
+PART = """
 dist.barrier()
 dist.destroy_process_group()
 # gloo's threads may outlive the group, and abort an interpreter that takes itself apart
@@ -153,7 +156,7 @@ def run_two(tmp_path):
 
     def run(script, *words):
         path = tmp_path / "run.py"
-        path.write_text(script)
+        path.write_text(script + PART)
         running = [
             subprocess.Popen(
                 [sys.executable, str(path), str(tmp_path), *map(str, words)],

@@ -233,7 +233,6 @@ for mini in (None, 3, 2):
     found[f"loss-{mini}"] = total / 2
 if rank == 0:
     save_file(found, f"{folder}/found.safetensors")
-dist.destroy_process_group()
 """
 
 

@@ -6,6 +6,7 @@ Results go to stdout, messages to stderr. Exit status: 0 fine, 2 a mistake of th
 """
 
 import argparse
+import errno
 import io
 import logging
 import os
@@ -121,15 +122,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+# What compiled libraries say instead of raising MemoryError, in lower case.
+_MEMORY_WORDS = (
+    "cannot allocate memory",
+    "failed to map segment",
+    "bad_alloc",
+    "not enough memory",
+    "error return without exception set",
+)
+
+
+def _memory_ran_out(error: BaseException | None) -> bool:
+    """Say whether an error, or what led to it, is a lack of memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        by_library = isinstance(error, OSError | ImportError | SystemError | RuntimeError)
+        if by_library and any(words in str(error).lower() for words in _MEMORY_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _told(error: Exception) -> tuple[int, str]:
     """Return exit status and sentence of an error."""
-    if isinstance(error, VecsmithError):
-        return 2, str(error)
-    if isinstance(error, MemoryError):
+    if _memory_ran_out(error):
         return 2, (
             "memory ran out; what was finished is kept, close other programs and run the same "
             "command again"
         )
+    if isinstance(error, VecsmithError):
+        return 2, str(error)
     if isinstance(error, OSError):
         return 2, (
             f"could not read or write: {error}; free space, or choose a place that can be "
