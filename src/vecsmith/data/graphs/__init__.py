@@ -1,0 +1,5 @@
+"""Graphs as sparse adjacency with node ids, from tables, files, scipy or networkx."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
