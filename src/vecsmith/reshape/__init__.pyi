@@ -19,6 +19,7 @@ from .merge import PositionOptions as PositionOptions
 from .merge import SelfPositioning as SelfPositioning
 from .merge import TaskVectorReport as TaskVectorReport
 from .merge import task_vector_report as task_vector_report
+from .merge.twin import TwinModel as TwinModel
 
 __all__ = [
     "Alignment",
@@ -33,6 +34,7 @@ __all__ = [
     "SoftDebias",
     "SpaceMap",
     "TaskVectorReport",
+    "TwinModel",
     "align_spaces",
     "compress_table",
     "compress_token_embeddings",

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vecsmith.core import ConfigError, ModelError, require, write_json
+from vecsmith.core import ConfigError, ModelError, write_json
+
+from ._load import load_model
 
 State = dict[str, Tensor]
 RECIPE = "merge.json"
@@ -29,9 +31,10 @@ class MergeSet:
     """A base and its experts.
 
     Args:
-        base: The common start: a SentenceTransformer, any other module, or the id or folder of a
-            sentence-transformers model.
-        experts: Name -> model fine-tuned from it, of the same kind.
+        base: The common start: a SentenceTransformer, a transformers model, any other module, or
+            the id or folder of one of the first two.
+        experts: Name -> model fine-tuned from it, of the same kind; or the folder of a peft adapter
+            (LoRA) of it.
         include: Regular expression; only tensors whose name it finds are merged, the others stay
             the base's.
         exclude: Regular expression; tensors whose name it finds stay the base's.
@@ -54,8 +57,8 @@ class MergeSet:
     ) -> None:
         if not experts:
             raise ConfigError("experts must name at least one model; got none")
-        self.base = _load(base)
-        self.experts = {name: _load(model) for name, model in experts.items()}
+        self.base = load_model(base)
+        self.experts = {name: load_model(model, self.base) for name, model in experts.items()}
         for name, model in self.experts.items():
             check_structure(self.base, model, name)
             check_settings(self.base, model, name)
@@ -177,13 +180,6 @@ class MergeSet:
                 f"with the base's is {sorted(found)[len(found) // 2]:.3f}; give the model that it "
                 "was fine-tuned from, or same_base=False if you are sure"
             )
-
-
-def _load(model: nn.Module | str | Path) -> nn.Module:
-    if isinstance(model, nn.Module):
-        return model
-    library = require("sentence_transformers", "train")
-    return library.SentenceTransformer(str(model))
 
 
 def _float_names(model: nn.Module) -> list[str]:
