@@ -1,0 +1,5 @@
+"""Node embeddings: factorisation, random walks and auto-encoders on sparse graphs."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
