@@ -9,14 +9,29 @@ from torch import nn
 
 from vecsmith.core import ConfigError, torch_generator
 from vecsmith.reshape import MergeSet
-from vecsmith.reshape.merge import Probe, average, dare, diagonal_fisher, slerp, ties
+from vecsmith.reshape import merge as room
+from vecsmith.reshape.merge import Probe, diagonal_fisher
 from vecsmith.reshape.merge._dare import drop_and_rescale
 from vecsmith.reshape.merge._fisher import fisher_mean
 from vecsmith.reshape.merge._regmean import collect_grams, regression_mean
-from vecsmith.reshape.merge._slerp import arc
-from vecsmith.reshape.merge._ties import elect_and_average, threshold
+from vecsmith.reshape.merge._slerp import arc_factors
+from vecsmith.reshape.merge._ties import elect_and_average, kth_largest, threshold
 
 Move = Callable[..., nn.Module]
+
+
+def whole(rule: Callable) -> Callable:
+    """A rule that gives all its tensors at once."""
+    return lambda ms, **settings: dict(rule(ms, **settings))
+
+
+average, dare, slerp, ties = map(whole, (room.average, room.dare, room.slerp, room.ties))
+
+
+def arc(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
+    cosine = torch.cosine_similarity(first.flatten(), second.flatten(), dim=0)
+    one, two = arc_factors(float(cosine), t)
+    return one * first + two * second
 
 
 class Numbers(nn.Module):
@@ -114,6 +129,25 @@ def test_ties_against_a_naive_loop(small: nn.Module, per_tensor: bool, moved: Mo
             flat[i] += 0.7 * sum(agree) / len(agree) if agree else 0.0
         expected = torch.tensor(flat, dtype=torch.float64)
         torch.testing.assert_close(merged[name].flatten(), expected)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32, torch.float64])
+def test_kth_largest_equals_sorting(kind: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    parts = [torch.randn(40, 3, generator=generator).abs().to(kind) for _ in range(3)]
+    parts.append(torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 1e-3], dtype=kind))
+    flat = torch.cat([part.flatten() for part in parts]).sort(descending=True).values
+    for kept in (1, 2, 50, 100, len(flat)):
+        assert kth_largest(lambda: iter(parts), kept) == flat[kept - 1]
+
+
+def test_three_vectors_are_folded_as_one_after_the_other(small: nn.Module, moved: Move) -> None:
+    ms = MergeSet(small, {name: moved(small, seed) for seed, name in enumerate("abc")})
+    a, b, c = (torch.cat([v.flatten() for v in ms.task_vector(t).values()]) for t in "abc")
+    expected = arc(arc(a, b, 0.5), c, 1 / 3)
+    found = slerp(ms)
+    flat = torch.cat([(found[name] - ms.start(name)).flatten() for name in ms.names])
+    torch.testing.assert_close(flat, expected)
 
 
 def test_ties_weights_and_ties_of_magnitude() -> None:

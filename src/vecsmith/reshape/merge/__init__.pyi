@@ -3,6 +3,9 @@ from ._average import task_arithmetic as task_arithmetic
 from ._dare import dare as dare
 from ._fisher import diagonal_fisher as diagonal_fisher
 from ._fisher import fisher as fisher
+from ._folders import STREAMED as STREAMED
+from ._folders import FolderSet as FolderSet
+from ._folders import merge_folders as merge_folders
 from ._masked_loss import EqualTargetLoss as EqualTargetLoss
 from ._masked_loss import masked_info_nce as masked_info_nce
 from ._probe import Probe as Probe
@@ -22,11 +25,13 @@ from ._slerp import slerp as slerp
 from ._ties import ties as ties
 
 __all__ = [
-    "RULES",
     "EqualTargetLoss",
+    "FolderSet",
     "MergeSet",
     "PositionOptions",
     "Probe",
+    "RULES",
+    "STREAMED",
     "SelfPositioning",
     "TaskVectorReport",
     "average",
@@ -36,6 +41,7 @@ __all__ = [
     "greedy_soup",
     "masked_info_nce",
     "merge",
+    "merge_folders",
     "position_gradient",
     "regmean",
     "searched_merge",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vecsmith.core import ConfigError
 
-from ._set import MergeSet, State
+from ._set import Mergeable, Merged
 
 
 def combine(start: Tensor, deltas: Tensor, coefficients: Tensor) -> Tensor:
@@ -61,32 +61,34 @@ def shares(tasks: tuple[str, ...], weights: Mapping[str, float] | None) -> Tenso
     return values / values.sum()
 
 
-def average(ms: MergeSet, *, weights: Mapping[str, float] | None = None) -> State:
-    """Return the (weighted) mean of the experts.
+def average(ms: Mergeable, *, weights: Mapping[str, float] | None = None) -> Merged:
+    """Give the (weighted) mean of the experts.
 
     Args:
         ms: Base and experts.
         weights: Expert -> weight; None counts all alike.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
     """
     share = shares(ms.tasks, weights)
-    return {name: combine(start, deltas, share) for name, start, deltas in ms.tensors()}
+    for name, start, deltas in ms.tensors():
+        yield name, combine(start, deltas, share)
 
 
 def task_arithmetic(
-    ms: MergeSet, *, scale: float = 0.3, weights: Mapping[str, float] | None = None
-) -> State:
-    """Return the base plus `scale` times the sum of the task vectors.
+    ms: Mergeable, *, scale: float = 0.3, weights: Mapping[str, float] | None = None
+) -> Merged:
+    """Give the base plus `scale` times the sum of the task vectors.
 
     Args:
         ms: Base and experts.
         scale: Factor on the sum; 1 / number of experts is the mean.
         weights: Expert -> weight, rescaled to a mean of 1.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
     """
     factor = scale * len(ms) * shares(ms.tasks, weights)
-    return {name: combine(start, deltas, factor) for name, start, deltas in ms.tensors()}
+    for name, start, deltas in ms.tensors():
+        yield name, combine(start, deltas, factor)

@@ -18,7 +18,7 @@ from torch import Tensor
 from vecsmith.core import ConfigError, torch_generator
 
 from ._average import combine, shares
-from ._set import MergeSet, State
+from ._set import Mergeable, Merged
 from ._ties import elect_and_average
 
 
@@ -38,14 +38,14 @@ def drop_and_rescale(deltas: Tensor, density: float, generator: torch.Generator)
 
 
 def dare(
-    ms: MergeSet,
+    ms: Mergeable,
     *,
     density: float = 0.1,
     scale: float = 1.0,
     elect: str = "sum",
     weights: Mapping[str, float] | None = None,
     seed: int = 0,
-) -> State:
+) -> Merged:
     """Merge by DARE.
 
     Args:
@@ -56,8 +56,8 @@ def dare(
         weights: Expert -> weight; None counts all alike.
         seed: Seed of the dropping.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
 
     Raises:
         ConfigError: `density` or `elect` is out of range.
@@ -66,12 +66,11 @@ def dare(
         raise ConfigError(f"density must be above 0 and at most 1; got {density!r}")
     if elect not in {"sum", "sign"}:
         raise ConfigError(f"elect must be 'sum' or 'sign'; got {elect!r}")
-    share, merged = shares(ms.tasks, weights), {}
-    generator = torch_generator(seed, "dare")
+    share = shares(ms.tasks, weights)
     for name, start, deltas in ms.tensors():
+        generator = torch_generator(seed, "dare", name)
         kept = drop_and_rescale(deltas, density, generator)
         if elect == "sign":
-            merged[name] = start + scale * elect_and_average(kept, share)
+            yield name, start + scale * elect_and_average(kept, share)
         else:
-            merged[name] = combine(start, kept, scale * share)
-    return merged
+            yield name, combine(start, kept, scale * share)

@@ -22,7 +22,7 @@ from vecsmith.core import ConfigError
 
 from ._average import shares
 from ._probe import Probe
-from ._set import MergeSet, State
+from ._set import Merged, MergeSet, State
 
 
 def fisher_mean(tensors: Tensor, fishers: Tensor, share: Tensor, floor: float = 1e-6) -> Tensor:
@@ -75,7 +75,7 @@ def fisher(
     weights: Mapping[str, float] | None = None,
     floor: float = 1e-6,
     collate: Callable[[list[Any]], Any] | None = None,
-) -> State:
+) -> Merged:
     """Merge by Fisher-weighted averaging.
 
     Args:
@@ -87,8 +87,8 @@ def fisher(
         floor: Least weight of a number, relative to the mean.
         collate: As for `Probe`.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
 
     Raises:
         ConfigError: The data name other tasks than the experts.
@@ -102,11 +102,10 @@ def fisher(
         count = sum(value.numel() for value in diagonal.values())
         mean = sum(float(value.double().sum()) for value in diagonal.values()) / count
         diagonals.append({name: value / (mean or 1.0) for name, value in diagonal.items()})
-    share, merged = shares(ms.tasks, weights), {}
+    share = shares(ms.tasks, weights)
     for name, start, deltas in ms.tensors():
         rows = [d.get(name, torch.zeros_like(start)).to(start) for d in diagonals]
-        merged[name] = start + fisher_mean(deltas, torch.stack(rows), share, floor)
-    return merged
+        yield name, start + fisher_mean(deltas, torch.stack(rows), share, floor)
 
 
 def check_tasks(ms: MergeSet, data: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ instead, give peft models both as base and as experts: they then are ordinary mo
 """
 
 import copy
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,10 @@ def _adapted(folder: Path, base: nn.Module | None) -> nn.Module:
     model = copy.deepcopy(base)
     inner: Any = model[0].auto_model if hasattr(model, "encode") else model  # type: ignore[index]
     try:
-        peft.PeftModel.from_pretrained(inner, str(folder)).merge_and_unload()
+        with warnings.catch_warnings():
+            # peft asks transformers by a name that is going away
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            peft.PeftModel.from_pretrained(inner, str(folder)).merge_and_unload()
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         raise ModelError(
             f"the adapter {str(folder)!r} does not fit the base {type(inner).__name__} ({error}); "

@@ -24,7 +24,7 @@ from vecsmith.core import ConfigError
 from ._average import combine, shares
 from ._fisher import _only, check_tasks
 from ._probe import Probe
-from ._set import MergeSet, State
+from ._set import Merged, MergeSet
 
 
 def regression_mean(matrices: Tensor, grams: Tensor, share: Tensor, shrink: float = 0.9) -> Tensor:
@@ -102,7 +102,7 @@ def regmean(
     batch: int = 16,
     weights: Mapping[str, float] | None = None,
     collate: Callable[[list[Any]], Any] | None = None,
-) -> State:
+) -> Merged:
     """Merge by RegMean.
 
     Args:
@@ -114,8 +114,8 @@ def regmean(
         weights: Expert -> weight; None counts all alike.
         collate: As for `Probe`.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
 
     Raises:
         ConfigError: The data name other tasks than the experts, or `shrink` is outside 0 to 1.
@@ -128,12 +128,11 @@ def regmean(
         model = copy.deepcopy(ms.experts[task]).eval()
         probe = Probe(model, _only(loss, task), {task: data[task]}, batch=batch, collate=collate)
         grams.append(collect_grams(probe, task))
-    share, merged = shares(ms.tasks, weights), {}
+    share = shares(ms.tasks, weights)
     for name, start, deltas in ms.tensors():
         if all(name in gram for gram in grams):
             # on deltas: the base's part is the same on both sides, and precision is kept
             stacked = torch.stack([gram[name] for gram in grams])
-            merged[name] = start + regression_mean(deltas, stacked, share, shrink)
+            yield name, start + regression_mean(deltas, stacked, share, shrink)
         else:
-            merged[name] = combine(start, deltas, share)
-    return merged
+            yield name, combine(start, deltas, share)

@@ -1,6 +1,7 @@
 """The visible table of merging rules, and the search over their settings.
 
-A rule is a function of a `MergeSet` and settings that returns merged tensors. To add one: a file
+A rule is a function of a `MergeSet` and settings that gives merged tensors one by one, so that
+none need be held longer than it takes to write it. To add one: a file
 with the function, and a row here.
 """
 
@@ -10,7 +11,7 @@ from typing import Any
 
 from vecsmith.core import ConfigError, did_you_mean
 
-from ._set import MergeSet
+from ._set import Merged, MergeSet
 
 # name -> module of this room; the function has the rule's name
 RULES: dict[str, str] = {
@@ -38,17 +39,38 @@ def merge(ms: MergeSet, method: str, **settings: Any) -> Any:
     Raises:
         ConfigError: Unknown rule, or settings that it does not take.
     """
+    rule = rule_of(method, settings)
+    return ms.build(
+        dict(rule(ms, **settings)), {"method": method, "settings": plain_settings(settings)}
+    )
+
+
+def rule_of(method: str, settings: Mapping[str, Any]) -> Callable[..., Merged]:
+    """Find a rule that takes these settings.
+
+    Args:
+        method: A key of `RULES`.
+        settings: What it is to be called with besides the models.
+
+    Returns:
+        The rule.
+
+    Raises:
+        ConfigError: Unknown rule, or settings that it does not take or lacks.
+    """
     if method not in RULES:
         raise ConfigError(f"no merging rule is called {method!r}; {did_you_mean(method, RULES)}")
-    rule = getattr(importlib.import_module(f"{__package__}.{RULES[method]}"), method)
-    known = set(rule.__kwdefaults__ or {})
+    rule: Callable[..., Merged] = getattr(
+        importlib.import_module(f"{__package__}.{RULES[method]}"), method
+    )
+    known = set(getattr(rule, "__kwdefaults__", None) or {})
     needed = set(rule.__annotations__) - known - {"ms", "return"}
     if unknown := sorted(set(settings) - known - needed):
         hint = did_you_mean(unknown[0], known | needed)
         raise ConfigError(f"the rule {method!r} has no setting {unknown[0]!r}; {hint}")
     if missing := sorted(needed - set(settings)):
         raise ConfigError(f"the rule {method!r} needs {', '.join(missing)}; give it by name")
-    return ms.build(rule(ms, **settings), {"method": method, "settings": _plain(settings)})
+    return rule
 
 
 def tuned_merge(
@@ -89,8 +111,12 @@ def tuned_merge(
     return best, chosen, scores
 
 
-def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as JSON holds them; data and functions by their kind."""
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as JSON holds them; data and functions by their kind.
+
+    Args:
+        settings: Of a rule.
+    """
     simple = (bool, int, float, str, type(None))
     return {
         key: value

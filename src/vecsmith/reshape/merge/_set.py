@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,34 @@ from vecsmith.core import ConfigError, ModelError, write_json
 from ._load import load_model
 
 State = dict[str, Tensor]
+Merged = Iterator[tuple[str, Tensor]]
 RECIPE = "merge.json"
 # settings of a module that do not change what its weights mean
 _FREE_SETTINGS = {"max_seq_length"}
 # below this, the matrices of two models share no common start
 _RELATED = 0.3
+
+
+class Mergeable(Protocol):
+    """What a rule needs to know of a base and its experts, wherever their tensors lie."""
+
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of experts."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the experts, in their order."""
+
+    def start(self, name: str) -> Tensor:
+        """Return a tensor of the base."""
+
+    def delta(self, task: str, name: str) -> Tensor:
+        """Return a tensor of an expert minus the base's."""
+
+    def tensors(self) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """Go through the tensors: name, base, and all experts' deltas stacked."""
 
 
 class MergeSet:

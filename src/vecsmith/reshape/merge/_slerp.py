@@ -7,15 +7,18 @@ Shoemake (1985), *Animating rotation with quaternion curves*, applied to weights
 Here u and v are task vectors (``around="base"``) or the weights themselves (``around="zero"``), the
 angle is that of one tensor or of the whole model, and more than two experts are folded in one after
 the other with t = 1/2, 1/3, … The arc keeps the length that averaging nearly orthogonal vectors
-loses. Use for two experts; with more, the order counts. Cost: one pass over the tensors.
+loses. Use for two experts; with more, the order counts. Cost: two passes over the tensors.
 """
+
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 from vecsmith.core import ConfigError
 
-from ._set import MergeSet, State
+from ._average import combine
+from ._set import Mergeable, Merged
 
 _PARALLEL = 1e-6
 
@@ -37,26 +40,32 @@ def arc_factors(cosine: float, t: float) -> tuple[float, float]:
     return float(torch.sin((1.0 - t) * angle) / sine), float(torch.sin(t * angle) / sine)
 
 
-def arc(first: Tensor, second: Tensor, t: float) -> Tensor:
-    """Return the point at `t` on the arc between two tensors.
+def arc_shares(gram: Tensor, positions: Sequence[float]) -> Tensor:
+    """Return what each vector counts when they are folded in one after the other.
+
+    Every step is a sum of the vectors so far, so that their inner products tell its angle.
 
     Args:
-        first: Shape (…).
-        second: Shape (…).
-        t: Position, 0 to 1.
+        gram: Inner products of the vectors, shape (vectors, vectors).
+        positions: Where on each arc to stop, one fewer than vectors.
 
     Returns:
-        Shape (…).
+        Shape (vectors,), float64.
     """
-    a, b = first.double().flatten(), second.double().flatten()
-    norm = float(a.norm() * b.norm())
-    one, two = arc_factors(float(a @ b) / norm if norm else 1.0, t)
-    return one * first + two * second
+    gram = gram.double()
+    factors = torch.eye(len(gram), dtype=torch.float64)[0]
+    for index, position in enumerate(positions, 1):
+        norm = float((factors @ gram @ factors * gram[index, index]).clamp_min(0.0).sqrt())
+        cosine = float(factors @ gram[index]) / norm if norm else 1.0
+        one, two = arc_factors(cosine, position)
+        factors = one * factors
+        factors[index] += two
+    return factors
 
 
 def slerp(
-    ms: MergeSet, *, t: float | None = None, around: str = "base", per_tensor: bool = False
-) -> State:
+    ms: Mergeable, *, t: float | None = None, around: str = "base", per_tensor: bool = False
+) -> Merged:
     """Interpolate between the experts on the sphere.
 
     Args:
@@ -65,8 +74,8 @@ def slerp(
         around: "base": the arc of the task vectors; "zero": the arc of the weights.
         per_tensor: One angle a tensor in place of one a model.
 
-    Returns:
-        Merged tensors.
+    Yields:
+        Name and merged tensor.
 
     Raises:
         ConfigError: `t` with other than two experts or outside 0 to 1, or an unknown `around`.
@@ -79,29 +88,24 @@ def slerp(
             "leave it out to fold in all experts evenly"
         )
     steps = [t] if t is not None else [1.0 / (k + 1) for k in range(1, len(ms))]
-    rows = _ends(ms, around)
-    merged = {name: ends[0] for name, ends in rows.items()}
-    for index, position in enumerate(steps, 1):
-        second = {name: ends[index] for name, ends in rows.items()}
-        if per_tensor:
-            merged = {name: arc(merged[name], second[name], position) for name in merged}
-            continue
-        one, two = arc_factors(_cosine(merged, second), position)
-        merged = {name: one * merged[name] + two * second[name] for name in merged}
-    if around == "zero":
-        return merged
-    return {name: ms.start(name) + value for name, value in merged.items()}
+    zero = around == "zero"
+    factors = None if per_tensor else arc_shares(_gram(ms.tensors(), zero), steps)
+    for name, start, deltas in ms.tensors():
+        own = (
+            factors
+            if factors is not None
+            else arc_shares(_gram([(name, start, deltas)], zero), steps)
+        )
+        ends = deltas + start if zero else deltas
+        yield name, combine(torch.zeros_like(start) if zero else start, ends, own)
 
 
-def _ends(ms: MergeSet, around: str) -> dict[str, Tensor]:
-    return {
-        name: deltas if around == "base" else deltas + start for name, start, deltas in ms.tensors()
-    }
-
-
-def _cosine(first: State, second: State) -> float:
-    def dot(a: State, b: State) -> float:
-        return sum(float((a[k].double() * b[k].double()).sum()) for k in a)
-
-    norm = (dot(first, first) * dot(second, second)) ** 0.5
-    return dot(first, second) / norm if norm else 1.0
+def _gram(tensors: Iterable[tuple[str, Tensor, Tensor]], zero: bool) -> Tensor:
+    """Inner products of the ends of the arcs, over all tensors given."""
+    total: Tensor | None = None
+    for _, start, deltas in tensors:
+        flat = (deltas + start if zero else deltas).double().flatten(1)
+        part = flat @ flat.T
+        total = part if total is None else total + part
+    assert total is not None
+    return total.cpu()
