@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,12 @@ def read_kgtk(path: str | Path, *, directed: bool = True, **settings: Any) -> Gr
 
 
 def read_recbole(
-    path: str | Path, *, links: str | Path | None = None, directed: bool = True, **settings: Any
+    path: str | Path,
+    *,
+    links: str | Path | None = None,
+    labels: Mapping[str, str] | None = None,
+    directed: bool = True,
+    **settings: Any,
 ) -> GraphData:
     """Read a knowledge graph of RecBole.
 
@@ -86,6 +91,7 @@ def read_recbole(
         path: A file .kg with head_id, relation_id and tail_id.
         links: A file .link with item_id and entity_id; entities that are items are labelled by
             their item.
+        labels: Entity -> text; goes before `links`.
         directed: Whether edges have a direction.
         **settings: Of `GraphData.from_edges`: duplicates, self_loops, nodes.
 
@@ -98,14 +104,15 @@ def read_recbole(
     place = Path(path)
     head, rows = _tabular(place)
     wanted = [_column(head, name, place) for name in ("head_id", "relation_id", "tail_id")]
-    labels = {}
+    texts: dict[str, str] = {}
     if links is not None:
         names, pairs = _tabular(Path(links))
         item, entity = (_column(names, name, Path(links)) for name in ("item_id", "entity_id"))
-        labels = {pair[entity]: pair[item] for pair in pairs}
+        texts = {pair[entity]: pair[item] for pair in pairs}
+    texts.update(labels or {})
     edges = [tuple(row[i] for i in wanted) for row in rows]
     return GraphData.from_edges(
-        edges, directed=directed, columns=(0, 2), relation=1, labels=labels, **settings
+        edges, directed=directed, columns=(0, 2), relation=1, labels=texts, **settings
     )
 
 

@@ -13,6 +13,9 @@ from ._emoji import load_emoji as load_emoji
 from ._gcide import load_gcide as load_gcide
 from ._gensim import load_lee as load_lee
 from ._gensim import load_lee_background as load_lee_background
+from ._graphs import load_hpo_graph as load_hpo_graph
+from ._graphs import load_movielens_graph as load_movielens_graph
+from ._graphs import load_word_graph as load_word_graph
 from ._handbook import load_handbook as load_handbook
 from ._hpo import load_hpo as load_hpo
 from ._icd10cm import load_icd10cm as load_icd10cm
@@ -65,14 +68,17 @@ __all__ = [
     "load_gender_lists",
     "load_handbook",
     "load_hpo",
+    "load_hpo_graph",
     "load_icd10cm",
     "load_lee",
     "load_lee_background",
     "load_manpages",
     "load_movielens",
+    "load_movielens_graph",
     "load_openclipart",
     "load_python_manual",
     "load_thesaurus",
+    "load_word_graph",
     "load_word_similarity",
     "load_wordnet",
     "load_wordnet_fields",
