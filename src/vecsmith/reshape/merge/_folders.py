@@ -315,9 +315,14 @@ def _check_files(base: Path, expert: Path, name: str) -> None:
             if ours[key] != theirs[key]:
                 raise ModelError(
                     f"expert {name!r} has another {key!r} in {inner.as_posix()!r} than the base: "
-                    f"{shown(theirs[key])} for {shown(ours[key])}; merge models of one "
+                    f"{_brief(theirs[key])} for {_brief(ours[key])}; merge models of one "
                     "architecture, pooling, prompts and vocabulary"
                 )
+
+
+def _brief(value: Any) -> str:
+    text = shown(repr(value))
+    return text if len(text) < 60 else f"{text[:60]}…"
 
 
 def _counts(inner: Path) -> bool:
