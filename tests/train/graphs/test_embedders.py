@@ -11,12 +11,23 @@ from sklearn.base import clone
 
 from vecsmith.core import ConfigError, DataError, ModelError, StoreError
 from vecsmith.data.graphs import GraphData
-from vecsmith.train.graphs import EMBEDDERS, GraphEmbedder, NodeEmbedder, WalkTraining
+from vecsmith.train.graphs import (
+    EMBEDDERS,
+    GraphEmbedder,
+    NodeEmbedder,
+    SDNETraining,
+    WalkTraining,
+)
 
 WALKS = {"walks_per_node": 3, "walk_length": 10, "window": 3, "options": WalkTraining(epochs=2)}
 SETTINGS = {
     "deepwalk": WALKS,
+    "gf": {"epochs": 5},
+    "hope": {},
+    "lap": {},
+    "lle": {},
     "node2vec": {"q": 0.5, **WALKS},
+    "sdne": {"hidden": (12,), "options": SDNETraining(epochs=5, batch=8)},
 }
 NAMES = sorted(EMBEDDERS)
 

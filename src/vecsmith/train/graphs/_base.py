@@ -41,6 +41,8 @@ class GraphEmbedder(_sklearn.BaseEstimator):  # type: ignore[misc]
     name: ClassVar[str] = ""
     # how far vectors tell of an edge, where no setting says it
     measure: str = "dot"
+    # what is saved besides the vectors: numbers that fit sets, and arrays
+    kept: ClassVar[tuple[str, ...]] = ()
 
     dim: int
     random_state: int
@@ -104,6 +106,11 @@ class GraphEmbedder(_sklearn.BaseEstimator):  # type: ignore[misc]
         """Vector of each node, shape (n, dim)."""
         self._fitted()
         return self.embedding_
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that scores are made from."""
+        return self.vectors.size
 
     def fit_transform(self, graph: Any, y: object = None) -> Floats:
         """Learn vectors and give them.
@@ -276,10 +283,11 @@ class GraphEmbedder(_sklearn.BaseEstimator):  # type: ignore[misc]
         return dict(values)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        return {}
+        return {name: np.asarray(getattr(self, name)) for name in self.kept}
 
     def _restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Take further arrays back."""
+        for name in self.kept:
+            setattr(self, name, arrays[name] if arrays[name].ndim else arrays[name].item())
 
 
 def _as_json(node: Any) -> Any:

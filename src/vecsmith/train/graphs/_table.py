@@ -6,11 +6,21 @@ from vecsmith.core import ConfigError, did_you_mean
 
 from ._base import GraphEmbedder
 from ._deepwalk import DeepWalk
+from ._factorization import GraphFactorization
+from ._hope import HOPE
+from ._laplacian import LaplacianEigenmaps
+from ._linear import LocallyLinearEmbedding
 from ._node2vec import Node2Vec
+from ._sdne import SDNE
 
 EMBEDDERS: dict[str, type[GraphEmbedder]] = {
     "deepwalk": DeepWalk,
+    "gf": GraphFactorization,
+    "hope": HOPE,
+    "lap": LaplacianEigenmaps,
+    "lle": LocallyLinearEmbedding,
     "node2vec": Node2Vec,
+    "sdne": SDNE,
 }
 
 
