@@ -1,5 +1,7 @@
 from ._texts import TextEncoder as TextEncoder
 from ._texts import split_words as split_words
+from .formulas import Snip as Snip
+from .formulas import SnipConfig as SnipConfig
 from .images import VisionEncoder as VisionEncoder
 from .images import VisionOutput as VisionOutput
 from .lexical import FactorEncoder as FactorEncoder
@@ -17,6 +19,7 @@ from .tables import ProductQuantiser as ProductQuantiser
 from .tables import UnifiedEmbedding as UnifiedEmbedding
 from .tables import UnifiedSpec as UnifiedSpec
 from .tables import UserTable as UserTable
+from .text import RESHAPE_RECORD as RESHAPE_RECORD
 from .text import Encoder as Encoder
 from .text import LatentAttentionPooling as LatentAttentionPooling
 from .text import LayerMix as LayerMix
@@ -53,6 +56,7 @@ from .words import WordVectors as WordVectors
 from .words import vectors_of_words as vectors_of_words
 
 __all__ = [
+    "RESHAPE_RECORD",
     "BitCipher",
     "CausalEncoder",
     "CompressedEmbedding",
@@ -71,6 +75,8 @@ __all__ = [
     "PoolingOptions",
     "ProductQuantiser",
     "ResolvedModel",
+    "Snip",
+    "SnipConfig",
     "SubwordVectors",
     "TextEncoder",
     "TorchEncoder",

@@ -3,6 +3,7 @@ from .adapt import SpaceMap as SpaceMap
 from .adapt import align_spaces as align_spaces
 from .adapt import retrofit as retrofit
 from .adapt import translate as translate
+from .chain import ReshapeChain as ReshapeChain
 from .compress import CompressedTable as CompressedTable
 from .compress import compress_table as compress_table
 from .compress import compress_token_embeddings as compress_token_embeddings
@@ -30,6 +31,7 @@ __all__ = [
     "MergeSet",
     "NullspaceProjection",
     "PositionOptions",
+    "ReshapeChain",
     "SelfPositioning",
     "SoftDebias",
     "SpaceMap",

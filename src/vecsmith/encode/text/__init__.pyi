@@ -29,10 +29,12 @@ from ._moe_extension import export_expert as export_expert
 from ._moe_extension import load_with_experts as load_with_experts
 from ._openvino import OpenVinoEncoder as OpenVinoEncoder
 from ._openvino import load_encoder as load_encoder
+from ._torch import RESHAPE_RECORD as RESHAPE_RECORD
 from ._torch import TorchEncoder as TorchEncoder
 from ._torch import kind_prompts as kind_prompts
 
 __all__ = [
+    "RESHAPE_RECORD",
     "Encoder",
     "LatentAttentionPooling",
     "LayerMix",

@@ -5,12 +5,13 @@ The packages of `PACKAGED` carry the weights of well-known ids, so that those wo
 
 import contextlib
 import hashlib
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from vecsmith.core import MissingExtra, ModelError, require
+from vecsmith.core import MissingExtra, ModelError, read_json, require
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -154,13 +155,41 @@ def load_sentence_transformer(name: str | Path, *, device: str = "cpu") -> "Sent
     st = require("sentence_transformers", "train")
     try:
         with quiet_hosts():
-            model: SentenceTransformer = st.SentenceTransformer(str(found.path), device=device)
+            model: SentenceTransformer = (
+                st.SentenceTransformer._load_with_module_classes(
+                    str(found.path), own, device=device
+                )
+                if (own := _own_modules(found.path))
+                else st.SentenceTransformer(str(found.path), device=device)
+            )
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, ImportError) as error:
         raise ModelError(
             f"model {found.id!r} at {str(found.path)!r} does not load as a sentence encoder "
             f"({error}); give a sentence-transformers model or a transformers encoder"
         ) from error
     return model.eval()
+
+
+def _own_modules(folder: Path) -> dict[str, type]:
+    """Classes of vecsmith among a model's modules.
+
+    sentence-transformers refuses what is not its own unless it may run any code of the folder; from
+    here only classes of this package are handed to it, by the names that stand in modules.json.
+    """
+    path = folder / "modules.json"
+    if not path.is_file():
+        return {}
+    found = {}
+    for row in read_json(path):
+        name = str(row.get("type", "")) if isinstance(row, dict) else ""
+        module, _, attribute = name.rpartition(".")
+        if module.startswith("vecsmith."):
+            kind = getattr(importlib.import_module(module), attribute, None)
+            base = require("sentence_transformers.base.modules", "train").Module
+            if not (isinstance(kind, type) and issubclass(kind, base)):
+                raise ImportError(f"vecsmith has no module {name!r}")
+            found[name] = kind
+    return found
 
 
 def weights_hash(folder: str | Path) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vecsmith.core import Stamp
+from vecsmith.core import Stamp, read_json
 
 from ._batches import DOCUMENT, prompt_of, truncate, without_surrogates
 from ._models import load_sentence_transformer, resolve_model, weights_hash
@@ -17,6 +17,10 @@ from ._openvino import cut_stamp
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+
+# what was done to a model after its training, written by `vecsmith.reshape.ReshapeChain`
+RESHAPE_RECORD = "reshape.json"
 
 
 def kind_prompts(model: "SentenceTransformer") -> tuple[str, str]:
@@ -46,6 +50,8 @@ def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
         The stamp.
     """
     query_prompt, document_prompt = kind_prompts(model)
+    record = folder / RESHAPE_RECORD
+    steps = read_json(record).get("steps", []) if record.is_file() else []
     pooling = [m for m in model if type(m).__name__ == "Pooling"]
     mode = str(pooling[0].get_config_dict()["pooling_mode"]) if pooling else "none"
     return Stamp(
@@ -56,6 +62,7 @@ def stamp_of(model: "SentenceTransformer", name: str, folder: Path) -> Stamp:
         query_prompt=query_prompt,
         document_prompt=document_prompt,
         max_tokens=int(model.max_seq_length or 512),
+        reshape=tuple(step["label"] for step in steps),
     )
 
 

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vecsmith.core import ConfigError, DataError, ModelError, require
+from vecsmith.core import ConfigError, DataError, ModelError
 from vecsmith.encode import WordVectors
 
+from .._modules import appended, linear_layer
 from ._hard import HardDebias, _named, spelling_variants
 from ._subspace import BiasSubspace
 
@@ -44,10 +45,6 @@ def debias_encoder(model: "SentenceTransformer", subspace: BiasSubspace) -> "Sen
     Raises:
         ModelError: The model gives vectors of other dimensions.
     """
-    import torch
-
-    st = require("sentence_transformers", "train")
-    base = require("sentence_transformers.base.modules", "train")
     dims = model.get_embedding_dimension()
     if dims != subspace.dims:
         raise ModelError(
@@ -55,24 +52,7 @@ def debias_encoder(model: "SentenceTransformer", subspace: BiasSubspace) -> "Sen
             "find the subspace in vectors of this model"
         )
     matrix = np.eye(dims) - subspace.basis.T @ subspace.basis
-    layer = base.Dense(
-        dims,
-        dims,
-        bias=False,
-        activation_function=torch.nn.Identity(),
-        init_weight=torch.from_numpy(matrix.astype(np.float32)),
-    )
-    modules = [*model, layer]
-    if any(type(module).__name__ == "Normalize" for module in model):
-        modules.append(base.Normalize())
-    made = st.SentenceTransformer(
-        modules=modules,
-        device=str(model.device),
-        prompts=dict(model.prompts),
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name=model.similarity_fn_name,
-    )
-    return made.eval()
+    return appended(model, linear_layer(matrix))[0]
 
 
 def plain_pieces(pieces: Sequence[str]) -> list[tuple[str, str]]:

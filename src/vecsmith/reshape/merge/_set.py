@@ -15,8 +15,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from vecsmith.core import ConfigError, ModelError, write_json
+from vecsmith.core import ConfigError, ModelError
 
+from .._records import attach_record
 from ._load import load_model
 
 State = dict[str, Tensor]
@@ -335,18 +336,6 @@ def state_hash(model: nn.Module) -> str:
     return state.hexdigest()
 
 
-class _SaveWithRecipe:
-    """`save` of one model, which also writes the recipe beside it."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-
-    def __call__(self, path: str, *args: Any, **kwargs: Any) -> None:
-        save: Callable[..., None] = type(self.model).save  # type: ignore[attr-defined]
-        save(self.model, path, *args, **kwargs)
-        write_json(Path(path) / RECIPE, self.model.merge_recipe)
-
-
 def attach_recipe(model: nn.Module, recipe: dict[str, Any]) -> None:
     """Let a model carry how it was merged, and write it whenever it is saved.
 
@@ -355,5 +344,4 @@ def attach_recipe(model: nn.Module, recipe: dict[str, Any]) -> None:
         recipe: JSON-ready values.
     """
     model.merge_recipe = recipe  # type: ignore[assignment]
-    if hasattr(type(model), "save"):
-        model.save = _SaveWithRecipe(model)  # type: ignore[assignment]
+    attach_record(model, RECIPE, recipe)
