@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
         "claims",
         "core",
         "data",
+        "decode",
         "encode",
         "evaluate",
         "reshape",

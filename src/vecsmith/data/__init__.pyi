@@ -26,6 +26,12 @@ from ._pairs import structure_pairs as structure_pairs
 from ._pairs import without_heading as without_heading
 from ._passages import split_passages as split_passages
 from ._repeated import RepeatedBlocks as RepeatedBlocks
+from .formulas import Expression as Expression
+from .formulas import ExpressionGenerator as ExpressionGenerator
+from .formulas import ExpressionOptions as ExpressionOptions
+from .formulas import FormulaTokenizer as FormulaTokenizer
+from .formulas import PointOptions as PointOptions
+from .formulas import property_of as property_of
 from .readers._table import READERS as READERS
 from .readers._table import content_kind as content_kind
 from .readers._table import read_sections as read_sections
@@ -34,12 +40,17 @@ __all__ = [
     "AspectDataset",
     "AspectFold",
     "CitedPair",
+    "Expression",
+    "ExpressionGenerator",
+    "ExpressionOptions",
+    "FormulaTokenizer",
     "Hierarchy",
     "HierarchyBatch",
     "Link",
     "Overlap",
     "Pair",
     "Passage",
+    "PointOptions",
     "READERS",
     "RepeatedBlocks",
     "SAME_CONTENT",
@@ -56,6 +67,7 @@ __all__ = [
     "heading_query",
     "list_files",
     "neighbour_pairs",
+    "property_of",
     "read_sections",
     "sample_batch",
     "split_passages",

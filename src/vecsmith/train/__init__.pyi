@@ -50,6 +50,10 @@ from .contrastive._whitening import ShuffledGroupWhitening as ShuffledGroupWhite
 from .contrastive._whitening import group_whitening as group_whitening
 from .documents import Doc2VecOptions as Doc2VecOptions
 from .documents import DocumentVectors as DocumentVectors
+from .formulas import HeadTraining as HeadTraining
+from .formulas import PropertyHead as PropertyHead
+from .formulas import SnipTrainer as SnipTrainer
+from .formulas import SnipTraining as SnipTraining
 from .language import BiLM as BiLM
 from .language import BiLMConfig as BiLMConfig
 from .language import BiLMOptions as BiLMOptions
@@ -119,6 +123,7 @@ __all__ = [
     "Grid2D",
     "GuideCache",
     "GuidedContrastiveLoss",
+    "HeadTraining",
     "HierarchicalMultiSimilarityLoss",
     "HierarchicalRule",
     "HierarchyTrainer",
@@ -141,9 +146,12 @@ __all__ = [
     "ProgressiveContrastiveLoss",
     "ProgressiveWeights",
     "ProjectionHead",
+    "PropertyHead",
     "RCNNClassifier",
     "SMAE",
     "ShuffledGroupWhitening",
+    "SnipTrainer",
+    "SnipTraining",
     "StageSet",
     "StarbucksLoss",
     "SubwordRepetition",

@@ -1,0 +1,5 @@
+"""Formulas and the points that they go through: trees, tokens, generator, properties."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

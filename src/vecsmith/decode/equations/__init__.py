@@ -1,0 +1,5 @@
+"""Vectors of data -> formulas: decoder, search in the latent space, retrieval."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,5 @@
+"""Training on formulas: contrastive pre-training of SNIP, and heads for properties."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
