@@ -7,7 +7,8 @@ Narayanamurthy, V. Josifovski and A. Smola, 2013). Over the edges alone,
 
 by stochastic gradient descent, edge by edge, in compiled loops; no step looks at pairs without an
 edge. `negative` (ours; 0 is the paper's) draws for each edge so many other nodes, whose weight is
-0 where they are no neighbours: without them nothing tells an edge from a gap, and reconstruction is poor, as others found.
+0 where they are no neighbours: without them nothing tells an edge from a gap, and reconstruction is
+poor, as others found.
 
 Use for weights of edges that are to be filled in, and as a baseline. Cost: epochs * edges * dim.
 """
