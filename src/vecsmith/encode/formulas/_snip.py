@@ -266,9 +266,11 @@ class Snip(PreTrainedModel):
         Raises:
             ModelError: The folder holds another kind of model, or none.
         """
+        from safetensors import SafetensorError
+
         try:
             model: Snip = super().from_pretrained(folder, *args, **kwargs)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 f"{str(folder)!r} should hold a SNIP model ({str(error)[:200]}); give the folder "
                 "that save_pretrained wrote"

@@ -31,6 +31,7 @@ from vecsmith.core import (
     fit,
     numpy_generator,
     require,
+    torch_generator,
 )
 from vecsmith.encode.formulas import Snip
 
@@ -173,7 +174,8 @@ class PropertyHead:
     def _fresh(self) -> _Head:
         o, model = self.options, self.model
         with torch.random.fork_rng():
-            torch.manual_seed(o.seed)
+            # other weights than a model made with this seed has
+            torch.manual_seed(torch_generator(o.seed, "head").initial_seed())
             source = Snip(model.config) if self.regime == "scratch" else copy.deepcopy(model)
             tower = source.symbolic if self.side == "formula" else source.numeric
             net = _Head(tower, model.normalised, (model.config.latent, o.hidden))
