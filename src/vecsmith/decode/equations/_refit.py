@@ -15,8 +15,8 @@ from scipy.optimize import minimize
 from vecsmith.data.formulas import Expression, PointSet, evaluate_symbols
 
 Floats = NDArray[np.float64]
-# above any share of variance that a formula leaves unexplained when it is of use
-_OUTSIDE = 1e6
+# what BFGS is told where the formula is not defined
+_OUTSIDE = 1e12
 _STEP = 1e-6
 
 
@@ -70,7 +70,7 @@ def losses(expression: Expression, points: PointSet, constants: Floats, *, affin
         affine: Fit a + b * f.
 
     Returns:
-        Shape (sets,); a million where the formula is not defined at all points.
+        Shape (sets,); infinity where the formula is not defined at all points.
     """
     values = evaluate_symbols(expression.symbols, points.X, constants)
     finite = np.asarray(np.isfinite(values).all(axis=1))
@@ -81,8 +81,7 @@ def losses(expression: Expression, points: PointSet, constants: Floats, *, affin
             a, b = _affine(values, points.y)
             values = a[:, None] + b[:, None] * values
         left = np.mean(((values - points.y) / spread) ** 2, axis=1)
-    known = np.isfinite(left) & finite
-    return np.where(known, np.minimum(left, _OUTSIDE), _OUTSIDE)
+    return np.where(np.isfinite(left) & finite, left, np.inf)
 
 
 def refit(
@@ -112,12 +111,13 @@ def refit(
         sets = np.concatenate([values[None], values + moves, values - moves])
         found = losses(inner, points, sets, affine=affine)
         forth, back = found[1 : 1 + len(values)], found[1 + len(values) :]
-        usable = (forth < _OUTSIDE) & (back < _OUTSIDE)
-        return float(found[0]), np.where(usable, (forth - back) / (2 * steps), 0.0)
+        usable = np.isfinite(forth) & np.isfinite(back)
+        rise = np.where(usable, forth, 0.0) - np.where(usable, back, 0.0)
+        return min(float(found[0]), _OUTSIDE), rise / (2 * steps)
 
     before = float(losses(inner, points, start[None], affine=affine)[0])
     best, left = start, before
-    if len(start) and iterations and before < _OUTSIDE:
+    if len(start) and iterations and np.isfinite(before):
         with np.errstate(all="ignore"):
             found = minimize(
                 objective, start, jac=True, method="BFGS", options={"maxiter": iterations}
@@ -125,15 +125,15 @@ def refit(
         if np.isfinite(found.x).all() and found.fun < left:
             best, left = np.asarray(found.x, np.float64), float(found.fun)
     made = inner.with_constants(best) if len(start) and best is not start else inner
-    if affine and left < _OUTSIDE:
+    if affine and np.isfinite(left):
         values = made.evaluate(points.X)
         a, b = _affine(values[None], points.y)
         made = Expression(("add", float(a[0]), "mul", float(b[0]), *made.symbols))
     undefined = float("nan")
     return Refitted(
         made,
-        1.0 - left if left < _OUTSIDE else undefined,
-        1.0 - before if before < _OUTSIDE else undefined,
+        1.0 - left if np.isfinite(left) else undefined,
+        1.0 - before if np.isfinite(before) else undefined,
     )
 
 
