@@ -112,6 +112,11 @@ class GraphEmbedder(_sklearn.BaseEstimator):  # type: ignore[misc]
         """Numbers that scores are made from."""
         return self.vectors.size
 
+    @property
+    def scored_by(self) -> str:
+        """How vectors tell of an edge."""
+        return self._measure()
+
     def fit_transform(self, graph: Any, y: object = None) -> Floats:
         """Learn vectors and give them.
 

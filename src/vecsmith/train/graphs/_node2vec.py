@@ -81,7 +81,7 @@ class Node2Vec(GraphEmbedder):
         return skipgram_vectors(self.walks(graph), self.dim, window=self.window, options=options)
 
     def _measure(self) -> str:
-        return "dot" if self.options is None else self.options.measure
+        return (self.options or WalkTraining()).measure
 
     @classmethod
     def _settings(cls, values: Mapping[str, Any]) -> dict[str, Any]:

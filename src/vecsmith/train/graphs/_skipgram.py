@@ -43,7 +43,7 @@ class WalkTraining:
     epochs: int = 1
     negative: int = 5
     rate: float = 0.05
-    measure: str = "dot"
+    measure: str = "cosine"
     workers: int = 1
     engine: str = "auto"
     device: str = "cpu"
