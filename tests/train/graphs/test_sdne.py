@@ -30,7 +30,7 @@ def layers(graph):
 
 def naive(x: np.ndarray, layers) -> tuple[np.ndarray, np.ndarray]:
     w = {name: tensor.detach().numpy() for name, tensor in layers.items()}
-    hidden = np.maximum(x @ w["encoder 0 weight"].T + w["encoder 0 bias"], 0)
+    hidden = np.maximum(x @ w["encoder 0 weight"] + w["encoder 0 bias"], 0)
     code = hidden @ w["encoder 1 weight"].T + w["encoder 1 bias"]
     back = np.maximum(code @ w["decoder 0 weight"].T + w["decoder 0 bias"], 0)
     return code, back @ w["decoder 1 weight"].T + w["decoder 1 bias"]

@@ -37,7 +37,7 @@ def new_layers(nodes: int, widths: Sequence[int], seed: int) -> "dict[str, Tenso
         seed: Seed.
 
     Returns:
-        Name -> tensor; weights of shape (out, in).
+        Name -> tensor; weights of shape (out, in), the first layer's (in, out).
     """
     torch = require("torch", "graphs")
     generator = torch_generator(seed, "sdne")
@@ -45,7 +45,9 @@ def new_layers(nodes: int, widths: Sequence[int], seed: int) -> "dict[str, Tenso
     for kind, sizes in (("encoder", (nodes, *widths)), ("decoder", (*widths[::-1], nodes))):
         for place, (into, out) in enumerate(itertools.pairwise(sizes)):
             reach = (6 / (into + out)) ** 0.5
-            weight = torch.rand((out, into), generator=generator) * 2 * reach - reach
+            # a row of the graph sums up rows of the first layer
+            shape = (into, out) if kind == "encoder" and place == 0 else (out, into)
+            weight = torch.rand(shape, generator=generator) * 2 * reach - reach
             made[f"{kind} {place} weight"] = weight
             made[f"{kind} {place} bias"] = torch.zeros(out)
     return made
@@ -64,12 +66,18 @@ def codes(rows: csr_array, layers: "Mapping[str, Tensor]") -> "Tensor":
     import torch
 
     weight = layers["encoder 0 weight"]
-    cells = rows.tocoo()
-    places = torch.from_numpy(np.stack([cells.row, cells.col]).astype(np.int64))
-    sparse = torch.sparse_coo_tensor(
-        places, torch.from_numpy(cells.data.astype(np.float32)), cells.shape, check_invariants=False
-    ).to(weight.device)
-    made = torch.sparse.mm(sparse, weight.T) + layers["encoder 0 bias"]
+    indices, starts, values = (
+        torch.from_numpy(array).to(weight.device)
+        for array in (
+            rows.indices.astype(np.int64),
+            rows.indptr[:-1].astype(np.int64),
+            rows.data.astype(np.float32),
+        )
+    )
+    made = torch.nn.functional.embedding_bag(
+        indices, weight, starts, mode="sum", per_sample_weights=values
+    )
+    made = made + layers["encoder 0 bias"]
     place = 1
     while f"encoder {place} weight" in layers:
         made = torch.nn.functional.linear(
