@@ -14,6 +14,8 @@ from .debias import SoftDebias as SoftDebias
 from .debias import debias_encoder as debias_encoder
 from .debias import debias_token_table as debias_token_table
 from .debias import expand_specific as expand_specific
+from .incremental import AdaptOptions as AdaptOptions
+from .incremental import IncrementalClassifier as IncrementalClassifier
 from .merge import EqualTargetLoss as EqualTargetLoss
 from .merge import MergeSet as MergeSet
 from .merge import PositionOptions as PositionOptions
@@ -23,11 +25,13 @@ from .merge import task_vector_report as task_vector_report
 from .merge.twin import TwinModel as TwinModel
 
 __all__ = [
+    "AdaptOptions",
     "Alignment",
     "BiasSubspace",
     "CompressedTable",
     "EqualTargetLoss",
     "HardDebias",
+    "IncrementalClassifier",
     "MergeSet",
     "NullspaceProjection",
     "PositionOptions",

@@ -126,10 +126,15 @@ class EmbeddingAligner:
             kept = np.sort(rng.permutation(len(x))[: self.options.sample])
             x, z = x[kept], z[kept]
             # one scale for all models of graphs, so that one rate suits them
-            mean, scale = x.mean(0), np.float32(max(float(x.std()), 1e-12))
-            net = train_homogeniser((x - mean) / scale, z, self.options, self.seed)
-            self._arrays = {"mean": mean, "scale": np.array([scale], np.float32)}
-            self._arrays |= {f"net.{k}": v.numpy() for k, v in net.state_dict().items()}
+            mean, scale = _scale(x)
+            centre, spread = (
+                _scale(z) if self.options.scaled else (0 * z[0], np.ones(1, np.float32))
+            )
+            left = np.asarray((x - mean) / scale, np.float32)
+            right = np.asarray((z - centre) / spread, np.float32)
+            net = train_homogeniser(left, right, self.options, self.seed)
+            own = {"mean": mean, "scale": scale, "centre": centre, "spread": spread}
+            self._arrays = own | {f"net.{k}": v.numpy() for k, v in net.state_dict().items()}
         elif self.kind == "linear":
             self._arrays = {"matrix": linear_map(x, z).astype(np.float32)}
         else:
@@ -164,7 +169,8 @@ class EmbeddingAligner:
                 {k.removeprefix("net."): torch.from_numpy(v) for k, v in own.items() if "net." in k}
             )
             with torch.no_grad():
-                return np.asarray(net(torch.from_numpy((x - own["mean"]) / own["scale"])).numpy())
+                made = net(torch.from_numpy((x - own["mean"]) / own["scale"])).numpy()
+            return np.asarray(made * own["spread"] + own["centre"], np.float32)
         if self.kind == "linear":
             return np.asarray(x @ own["matrix"], np.float32)
         return apply_orthogonal(x, own)
@@ -355,3 +361,10 @@ def hit_at_k(
 
 def _unit(rows: Doubles) -> Doubles:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+
+
+def _scale(rows: Vectors) -> tuple[Vectors, Vectors]:
+    """Mean of rows, and one number for their spread."""
+    mean = rows.mean(axis=0)
+    spread = np.sqrt(np.square(rows - mean).mean())
+    return mean, np.array([max(float(spread), 1e-12)], np.float32)

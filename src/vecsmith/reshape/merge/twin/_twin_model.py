@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from vecsmith.core import ConfigError, ModelError, did_you_mean, progress
 
+from ..._body import Reading, body_of
 from .._set import MergeSet, check_settings, check_structure
-from ._body import Reading, body_of
 from ._compression import SVD, Compression, Part, compress
 from ._mixing import Mixer
 from ._router import Router, RouterOptions, RouterReport, train_router

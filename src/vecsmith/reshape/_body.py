@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from vecsmith.core import ConfigError, ModelError
+from vecsmith.encode.images import VisionEncoder
 
-from .._probe import is_encoder
+from .merge._probe import is_encoder
 
 
 class Reading(NamedTuple):
@@ -43,7 +44,9 @@ class Body(Protocol):
         """Run the model."""
 
 
-def body_of(model: nn.Module, tokenizer: Any, represent: Callable[..., Tensor] | None) -> Body:
+def body_of(
+    model: nn.Module, tokenizer: Any = None, represent: Callable[..., Tensor] | None = None
+) -> Body:
     """Find how a model is fed.
 
     Args:
@@ -59,6 +62,8 @@ def body_of(model: nn.Module, tokenizer: Any, represent: Callable[..., Tensor] |
     """
     if represent is not None:
         return _Plain(represent)
+    if isinstance(model, VisionEncoder):
+        return _PictureBody(model)
     if is_encoder(model):
         return _SentenceBody(model)
     if hasattr(model, "config") and hasattr(model, "base_model"):
@@ -155,6 +160,27 @@ class _TransformerBody:
             )
         hidden = mean_over_tokens(states[-1], batch.get("attention_mask"))
         return Reading(hidden, hidden, output)
+
+
+class _PictureBody:
+    """A vision model with its image processor; batches are pixels."""
+
+    def __init__(self, model: VisionEncoder) -> None:
+        self.model = model
+
+    def prepare(self, inputs: Any) -> Any:
+        pixels = inputs if isinstance(inputs, Tensor) else self.model.pixels(inputs)
+        return pixels.to(_device(self.model))
+
+    def rows(self, batch: Any) -> int:
+        return len(batch)
+
+    def one(self, batch: Any, row: int) -> Any:
+        return batch[row : row + 1]
+
+    def read(self, model: nn.Module, batch: Any) -> Reading:
+        output = model(batch)
+        return Reading(output.tokens.mean(1), output.h, output)
 
 
 class _Plain:
