@@ -2,8 +2,8 @@
 
 WordNet's graph of 1,962 words, given to all as the same edges; 5 walks of 40 nodes from each node,
 window 5, 128 dimensions, one pass, two threads; node2vec with p = 1 and q = 0.5; other settings are
-each package's own (karateclub trains by hierarchical softmax, both packages by plain SGD). Each run is a
-process of its own. Seconds are those of walks (with the tables of probabilities that a package
+each package's own (karateclub trains by hierarchical softmax, both packages by plain SGD). Each run
+is a process of its own. Seconds are those of walks (with the tables of probabilities that a package
 makes first) and of training, where they can be told apart; memory is what a process held at most
 beyond its start. Quality is mAP at 1 hop and the lift at 2 (ring), by cosine. Ours has compiled its
 loops before; walks of the packages run in Python.
