@@ -16,8 +16,9 @@ def test_pointers_are_read() -> None:
     assert synset.pointers[0] == ("!", ("adj", "00003131"), 1, 1)
     assert synset.pointers[1] == ("&", ("adj", "00002956"), 0, 0)
     assert synset.pointers[2] == ("=", ("noun", "05"), 2, 0)
-    with pytest.raises(DataError, match="no WordNet synset"):
-        read_pointers("00002621 00 a 09 near", "adj")
+    for wrong in ("00002621 00 a 09 near", "00002621", "00002621 00 a zz near 0 000"):
+        with pytest.raises(DataError, match="no WordNet synset"):
+            read_pointers(wrong, "adj")
 
 
 @pytest.fixture(scope="module")

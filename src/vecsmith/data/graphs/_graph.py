@@ -4,6 +4,7 @@ Any hashable ids; weights above 0; directed or not; edges may have types, which 
 beside the adjacency. Nodes without an edge are nodes too.
 """
 
+import difflib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array, issparse
 from scipy.sparse.csgraph import connected_components
 
-from vecsmith.core import DataError, did_you_mean
+from vecsmith.core import DataError
 
 from ._edges import (
     DUPLICATES,
@@ -362,9 +363,10 @@ def find_places(places: Mapping[Hashable, int], ids: Iterable[Hashable]) -> Ids:
         return np.array([places[node] for node in wanted], np.int64)
     except (KeyError, TypeError) as error:
         unknown = next(node for node in wanted if not _known(places, node))
-        near = did_you_mean(str(unknown), [str(name) for name in _first(places, 2000)])
+        near = difflib.get_close_matches(str(unknown), map(str, _first(places, 5000)), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "node_ids lists them"
         raise DataError(
-            f"the graph has no node {repr(unknown)[:80]}; {len(places)} nodes, {near[:200]}"
+            f"the graph has no node {repr(unknown)[:80]} among its {len(places)}; {hint}"
         ) from error
 
 

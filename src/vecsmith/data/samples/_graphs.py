@@ -111,8 +111,9 @@ def _word_edges(wanted: set[str]) -> Iterator[tuple[str, str, str]]:
     synsets = {}
     for name in CLASSES:
         for line in _lines(f"data.{name}"):
-            synset = read_pointers(line, name)
-            if not wanted.isdisjoint(synset.words):
+            # most of 118,000 lines hold none of the words: pointers are read of the others alone
+            if not wanted.isdisjoint(_words(line)):
+                synset = read_pointers(line, name)
                 synsets[synset.key] = synset
     for synset in synsets.values():
         mine = sorted(wanted.intersection(synset.words))
@@ -127,6 +128,16 @@ def _word_edges(wanted: set[str]) -> Iterator[tuple[str, str, str]]:
 
 def _ends(synset: _Synset, word: int) -> list[str]:
     return [synset.words[word - 1]] if word else synset.words
+
+
+def _words(line: str) -> list[str]:
+    try:
+        number = int(line.split(" ", 4)[3], 16)
+    except (IndexError, ValueError) as error:
+        raise _wrong(line, error) from error
+    # adjectives hold where they may stand: "galore(ip)"
+    words = line.split(" ", 4 + 2 * number)[4 : 4 + 2 * number : 2]
+    return [word.partition("(")[0].replace("_", " ").lower() for word in words]
 
 
 def read_pointers(line: str, name: str) -> _Synset:
@@ -144,11 +155,7 @@ def read_pointers(line: str, name: str) -> _Synset:
     """
     parts = line.split("|")[0].split()
     try:
-        number = int(parts[3], 16)
-        # adjectives hold where they may stand: "galore(ip)"
-        words = [
-            w.partition("(")[0].replace("_", " ").lower() for w in parts[4 : 4 + 2 * number : 2]
-        ]
+        words, number = _words(line), int(parts[3], 16)
         start = 4 + 2 * number
         pointers = [
             _Pointer(
@@ -160,8 +167,12 @@ def read_pointers(line: str, name: str) -> _Synset:
             for i in range(start + 1, start + 1 + 4 * int(parts[start]), 4)
         ]
     except (ValueError, IndexError, KeyError) as error:
-        raise DataError(
-            f"{line[:60]!r} is no WordNet synset ({error!r}); "
-            "delete the package's folder in the cache and fetch it again"
-        ) from error
+        raise _wrong(line, error) from error
     return _Synset((name, parts[0]), words, pointers)
+
+
+def _wrong(line: str, error: Exception) -> DataError:
+    return DataError(
+        f"{line[:60]!r} is no WordNet synset ({error!r}); "
+        "delete the package's folder in the cache and fetch it again"
+    )
