@@ -113,6 +113,16 @@ def test_half_precision_is_kept(folders: dict[str, Path], tmp_path: Path) -> Non
         assert value.dtype == torch.bfloat16 and torch.equal(value, exact.bfloat16())
 
 
+def test_integers_that_only_the_base_has_stay(folders: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(folders["base"], tmp_path / "base")
+    path = tmp_path / "base" / "model.safetensors"
+    places = {"embeddings.position_ids": torch.arange(5)[None]}
+    save_file({**load_file(path), **places}, path, metadata={"format": "pt"})
+    out = merge_folders(tmp_path / "base", {"x": folders["x"]}, tmp_path / "out")
+    held = load_file(out / "model.safetensors")
+    assert torch.equal(held["embeddings.position_ids"], places["embeddings.position_ids"])
+
+
 def test_only_named_tensors_are_merged(folders: dict[str, Path], tmp_path: Path) -> None:
     out = merge_folders(
         folders["base"], {"x": folders["x"]}, tmp_path / "out", "average", include="query"

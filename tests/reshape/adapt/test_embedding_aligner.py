@@ -123,17 +123,16 @@ def test_network_learns_what_the_vectors_hold(lm):
 
 def test_small_targets_are_not_outweighed_by_decay(lm):
     with torch.no_grad():
-        lm[0].table.weight *= 0.03
+        lm[0].table.weight *= 0.003
     names = words(200, 3)
-    x = graph_of(lm, names, width=10) * 30
+    x = graph_of(lm, names, width=10) * 300
 
-    def spread(scaled):
-        how = MLPOptions(hidden=24, dropout=0, epochs=60, batch_size=32, lr=1e-2, scaled=scaled)
+    def hits(scaled):
+        how = MLPOptions(hidden=24, dropout=0, epochs=40, batch_size=64, lr=1e-2, scaled=scaled)
         aligner = EmbeddingAligner("mlp", options=how).fit(x, lm=lm, names=names)
-        return aligner.transform(x).std(0).mean() / aligner.targets_.vectors.std(0).mean()
+        return hit_at_k(aligner.transform(x), aligner.targets_.vectors, range(200), k=3)
 
-    assert spread(True) > 0.5
-    assert spread(False) < 0.5 * spread(True)
+    assert hits(True) > hits(False) + 0.3
 
 
 def test_network_is_that_of_the_paper():
