@@ -286,7 +286,7 @@ class _Tensors:
 
 
 def _check_tensors(base: _Tensors, expert: _Tensors, name: str) -> None:
-    # integer buffers, such as the numbers of positions, are in some versions' files and not in others
+    # integer buffers (numbers of positions) are in some versions' files and not in others
     ours, theirs = ({key for key in side.names() if side.is_float(key)} for side in (base, expert))
     if ours != theirs:
         lacks, more = sorted(ours - theirs)[:3], sorted(theirs - ours)[:3]
