@@ -18,6 +18,8 @@ from ._graphs import load_movielens_graph as load_movielens_graph
 from ._graphs import load_word_graph as load_word_graph
 from ._handbook import load_handbook as load_handbook
 from ._hpo import load_hpo as load_hpo
+from ._hpo_annotations import load_hpo_annotations as load_hpo_annotations
+from ._hpo_annotations import load_hpo_genes as load_hpo_genes
 from ._icd10cm import load_icd10cm as load_icd10cm
 from ._manpages import load_manpages as load_manpages
 from ._manual import load_python_manual as load_python_manual
@@ -68,6 +70,8 @@ __all__ = [
     "load_gender_lists",
     "load_handbook",
     "load_hpo",
+    "load_hpo_annotations",
+    "load_hpo_genes",
     "load_hpo_graph",
     "load_icd10cm",
     "load_lee",

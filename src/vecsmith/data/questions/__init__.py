@@ -1,0 +1,5 @@
+"""Questions with answers, made from an ontology and its annotations."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
