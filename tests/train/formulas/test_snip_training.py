@@ -88,6 +88,31 @@ def test_gradients_of_the_loss():
     )
 
 
+def test_processes_together_have_the_loss_of_one(monkeypatch):
+    """Each of two ranks sees what the other gathered, in one process."""
+    import sentence_transformers.util as util
+
+    g = torch.Generator().manual_seed(0)
+    zf, zy = (torch.randn(8, 6, generator=g, dtype=torch.float64) for _ in range(2))
+    weight = torch.randn(6, 5, generator=g, dtype=torch.float64, requires_grad=True)
+    groups = torch.tensor([0, 1, 1, 2, 3, 0, 4, 5])
+    wanted = symmetric_contrastive(zf @ weight, zy @ weight, temperature=0.5, groups=groups)
+    (gradient,) = torch.autograd.grad(wanted, weight)
+    total = 0.0
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    for rank in range(2):
+        part = slice(4 * rank, 4 * rank + 4)
+        formulas, points = zf @ weight, zy @ weight
+        mine = (formulas[part], points[part], groups[part])
+        whole = dict(zip(map(id, mine), (formulas, points, groups), strict=True))
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda rank=rank: rank)
+        for name in ("all_gather", "all_gather_with_grad"):
+            monkeypatch.setattr(util, name, lambda own, whole=whole: whole[id(own)])
+        total = total + symmetric_contrastive(*mine[:2], temperature=0.5, groups=mine[2]) / 2
+    torch.testing.assert_close(total, wanted)
+    torch.testing.assert_close(torch.autograd.grad(total, weight)[0], gradient)
+
+
 def test_matching_counts_ties_against():
     eye = np.eye(3, dtype=np.float32)
     assert matched(eye, eye) == 1.0

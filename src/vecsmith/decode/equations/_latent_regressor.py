@@ -42,7 +42,7 @@ class SearchOptions:
         beams: Formulas of a vector.
         temperature: Of drawn formulas; None searches by beams.
         stop_r2: R2 at which the search ends.
-        seconds: Time after which it ends, at the end of an iteration; None has no limit.
+        seconds: Time after which no more formulas are fitted; None has no limit.
         max_points: Points that formulas are fitted on during the search; the end takes all.
         refit_iterations: Of BFGS in the search; the end takes ten times as many.
         scale_inputs: Whether inputs are brought to mean 0 and deviation 1 before they are encoded;
@@ -231,8 +231,7 @@ class _Search:
             fitness = self.judged(population)
             self.record(iteration)
             done = self.best is not None and self.best.r2 >= self.options.stop_r2
-            limit = self.options.seconds
-            if done or (limit is not None and time.perf_counter() - self.started >= limit):
+            if done or self.late():
                 break
             if iteration < owner.iters:
                 population = optimizer.next(population, fitness, iteration / owner.iters)
@@ -258,11 +257,16 @@ class _Search:
         fitness = np.full(len(population), np.inf)
         for member, row in enumerate(rows):
             self.decodes += len(row)
-            for found in row:
+            for found in () if self.late() else row:
                 r2 = self.tried(found.expression).r2
                 if r2 == r2:
                     fitness[member] = min(fitness[member], -r2)
         return fitness
+
+    def late(self) -> bool:
+        """Tell whether the time is over."""
+        limit = self.options.seconds
+        return limit is not None and time.perf_counter() - self.started >= limit
 
     def tried(self, expression: Expression) -> Refitted:
         """Fit a formula, unless its skeleton was fitted before."""
