@@ -49,7 +49,8 @@ def fits(counts: np.ndarray, shares: np.ndarray) -> None:
     ("p", "q"), [(1, 1), (0.25, 4), (4, 0.25), (0.001, 1), (1, 0.01), (50, 50), (1, 100)]
 )
 def test_probabilities(p: float, q: float, directed: bool, weighted: bool) -> None:
-    back = [(b, a, w + 1) for a, b, w in EDGES] if directed else []
+    one_way = {(0, 2), (1, 3)}
+    back = [(b, a, w + 1) for a, b, w in EDGES if directed and (a, b) not in one_way]
     rows = [row if weighted else row[:2] for row in EDGES + back]
     graph = GraphData.from_edges(rows, directed=directed, nodes=range(6))
     n = len(graph)
