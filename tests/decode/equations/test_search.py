@@ -222,6 +222,11 @@ def test_inputs_of_any_scale(parts):
     made = make(parts, iters=4, options=SearchOptions(temperature=1.0)).fit(wide, y)
     assert made.r2_ > 0.98
     np.testing.assert_allclose(made.predict(wide), made.formula_.evaluate(wide))
+    # the scale is that of the data wherever the input stands, and no constant more to fit
+    symbols = made.formula_.symbols
+    places = [i for i, s in enumerate(symbols) if s == "x_0"]
+    assert places and all(symbols[i - 3 : i] == ("mul", symbols[i - 2], "sub") for i in places)
+    assert {symbols[i + 1] for i in places} == {wide.mean()}
     assert make(parts)._scales(X)[0].tolist() == [0.0]
     shift, spread = make(parts)._scales(wide)
     assert shift[0] == pytest.approx(300) and spread[0] == pytest.approx(40 * X.std())

@@ -152,19 +152,20 @@ class LatentRegressor(RegressorMixin, BaseEstimator):
     def _final(
         self, best: Expression, points: PointSet, shift: Floats, spread: Floats
     ) -> Expression:
-        """Put the scales into the formula and fit all constants on all points."""
+        """Fit the constants on all points, then put the scales of the inputs into the formula."""
+        o = self.options or SearchOptions()
+        scaled = PointSet((points.X - shift) / spread, points.y)
+        found = refit(best, scaled, iterations=10 * o.refit_iterations)
+        fitted = found.expression if found.r2 == found.r2 else best
         symbols: list[Any] = []
-        for symbol in best.symbols:
+        for symbol in fitted.symbols:
             if isinstance(symbol, str) and symbol.startswith("x_"):
                 i = int(symbol[2:])
                 if shift[i] or spread[i] != 1:
                     symbols += ["mul", float(1 / spread[i]), "sub", symbol, float(shift[i])]
                     continue
             symbols.append(symbol)
-        whole = Expression(tuple(symbols))
-        o = self.options or SearchOptions()
-        found = refit(whole, points, iterations=10 * o.refit_iterations)
-        return found.expression if found.r2 == found.r2 else whole
+        return Expression(tuple(symbols))
 
     @property
     def expression_(self) -> Any:
