@@ -20,6 +20,7 @@ from ._handbook import load_handbook as load_handbook
 from ._hpo import load_hpo as load_hpo
 from ._hpo_annotations import load_hpo_annotations as load_hpo_annotations
 from ._hpo_annotations import load_hpo_genes as load_hpo_genes
+from ._icd9 import load_icd9 as load_icd9
 from ._icd10cm import load_icd10cm as load_icd10cm
 from ._manpages import load_manpages as load_manpages
 from ._manual import load_python_manual as load_python_manual
@@ -74,6 +75,7 @@ __all__ = [
     "load_hpo_genes",
     "load_hpo_graph",
     "load_icd10cm",
+    "load_icd9",
     "load_lee",
     "load_lee_background",
     "load_manpages",

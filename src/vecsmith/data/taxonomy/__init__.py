@@ -1,0 +1,5 @@
+"""Taxonomies: concepts with names and synonyms, and what lies above what."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
