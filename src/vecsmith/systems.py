@@ -50,6 +50,15 @@ SYSTEMS: dict[str, System] = {
         use="Vectors are wanted at once or must follow a growing text, or a language model starts "
         "from scratch.",
     ),
+    "class-incremental": System(
+        title="Revisiting Class-Incremental Learning with Pre-Trained Models: Generalizability and "
+        "Adaptivity are All You Need",
+        year=2023,
+        name="vecsmith.reshape:IncrementalClassifier",
+        does="A classifier over a frozen encoder that is taught new classes at any time, without "
+        "old data and without forgetting.",
+        use="Labels keep arriving, and neither retraining nor keeping old examples is wanted.",
+    ),
     "convirt": System(
         title="Contrastive Learning of Medical Visual Representations from Paired Images and Text",
         year=2020,
@@ -162,6 +171,14 @@ SYSTEMS: dict[str, System] = {
         "increasing function, so that one threshold cuts every list.",
         use="Search or retrieval-augmented generation where always returning k results hurts.",
     ),
+    "restore": System(
+        title="RESTORE: Graph Embedding Assessment Through Reconstruction",
+        year=2023,
+        name="vecsmith.evaluate.graphs:restore",
+        does="Rebuilds a graph from node vectors at 1, 2 and 3 hops and holds them against "
+        "people's judgement of words, each with its random floor; brings seven embedders along.",
+        use="Before vectors of a graph go into a search or a model, or to choose an embedder.",
+    ),
     "self-positioning": System(
         title="Improving General Text Embedding Model: Tackling Task Conflict and Data Imbalance "
         "through Model Merging",
@@ -180,6 +197,14 @@ SYSTEMS: dict[str, System] = {
         "every step, with the whole model as teacher.",
         use="One encoder is to be served at a few sizes that are known beforehand, each as good as "
         "a model trained for it alone.",
+    ),
+    "twin-merging": System(
+        title="Twin-Merging: Dynamic Integration of Modular Expertise in Model Merging",
+        year=2024,
+        name="vecsmith.reshape:TwinModel",
+        does="Keeps experts as one shared model plus a few directions each, and mixes them input "
+        "by input with a small router.",
+        use="A static merge loses too much of the experts, and serving each costs too much.",
     ),
     "two-d-matryoshka": System(
         title="2D Matryoshka Sentence Embeddings",

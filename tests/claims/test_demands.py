@@ -354,3 +354,74 @@ def test_the_whole_tour_reaches_its_floors() -> None:
     assert len(missed) == 14
     assert not any(missed.values()), missed
     assert sum(value for name, value in row.items() if name.endswith(": seconds")) < 300
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_twin_merging_is_above_every_static_merge(seed: int) -> None:
+    row = figures("twin-merging")[seed]
+    result = read_json(FOLDER / "twin-merging.json")
+    ours = result["system"]["values"][seed]
+    static = [row[f"normalised {rule}"] for rule in ("average", "task_arithmetic", "ties", "dare")]
+    assert ours > max(static) + 0.1 and ours > 0.9
+    assert row["router accuracy"] > 0.85 and row["routed heads, normalised"] > max(static)
+
+
+def test_what_makes_twin_merging_work() -> None:
+    row = figures("twin-merging")[0]
+    ours = read_json(FOLDER / "twin-merging.json")["system"]["values"][0]
+    assert row["normalised full rank"] > ours > row["normalised ratio .02"]
+    assert row["normalised ratio .02"] > row["normalised rank 1"] > row["normalised ties"] + 0.05
+    for wrong in ("random router", "differences to the base"):
+        assert row[f"normalised {wrong}"] < ours - 0.1
+    assert row["normalised no shared part, rank 1"] < row["normalised rank 1"] - 0.3
+    assert row["numbers an expert, ratio 0.1"] < 0.16 * row["numbers an expert, full rank"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_prototypes_keep_what_fine_tuning_forgets(seed: int) -> None:
+    row = figures("class-incremental")[seed]
+    assert row["SimpleCIL, last"] > row["sequential, last"] + 0.2
+    assert row["SimpleCIL, forgetting"] < row["sequential, forgetting"] - 0.4
+    assert row["order, largest difference of prototypes"] < 1e-6
+
+
+def test_the_frozen_half_helps_where_all_weights_are_tuned() -> None:
+    row = figures("class-incremental")[0]
+    assert row["ADAM, finetune, average"] > row["finetune alone, average"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestRestore:
+    def test_the_decoder_has_the_edges(self, seed: int) -> None:
+        row = figures("restore")[seed]
+        others = max(row[f"lift 1 ring, {m}"] for m in ("hope", "deepwalk", "node2vec"))
+        assert row["lift 1 ring, sdne"] > others + 0.15
+        many = row["lift 1 ring, hope, as many numbers"]
+        assert row["lift 1 ring, sdne"] > many > row["lift 1 ring, hope"] + 0.2
+        assert row["lift 1 ring, sdne vectors"] < 0.3
+
+    def test_hope_has_two_hops(self, seed: int) -> None:
+        row = figures("restore")[seed]
+        others = max(row[f"lift 2 ring, {m}"] for m in ("sdne", "deepwalk", "node2vec"))
+        assert row["lift 2 ring, hope"] > others + 0.15
+        assert row["lift 3 ring, hope"] > row["lift 3 ring, sdne"]
+
+    def test_random_vectors_lift_nothing(self, seed: int) -> None:
+        row = figures("restore")[seed]
+        assert all(abs(row[f"lift {hop} ring, random"]) < 0.01 for hop in (1, 2, 3))
+        assert row["floor 3 ring"] > 0.35
+
+    def test_walks_have_the_words(self, seed: int) -> None:
+        row = figures("restore")[seed]
+        for words in ("simlex999", "wordsim353", "mturk771", "men"):
+            assert row[f"{words}, deepwalk"] > row[f"{words}, hope"]
+        assert row["distance of related pairs, sdne"] < row["distance of related pairs, hope"]
+        over = "distance of related pairs over random"
+        assert row[f"{over}, sdne"] > row[f"{over}, hope"]
+
+
+def test_the_papers_order_holds_for_egos() -> None:
+    row = figures("restore")[0]
+    for hop in (2, 3):
+        others = max(row[f"lift {hop} ego, {m}"] for m in ("hope", "deepwalk", "node2vec"))
+        assert row[f"lift {hop} ego, sdne"] > others + 0.15

@@ -113,3 +113,25 @@ def test_hiprbert() -> None:
     for row in result["extra_by_seed"]:
         assert row["cosine falls levels"] == 1.0
         assert 0.5 < row["auc 2vfar untouched"] < 1 and 0 < row["synonym@1 word overlap"] < 1
+
+
+@pytest.mark.slow
+def test_twin_merging() -> None:
+    result = run_claim("twin-merging", seeds=2, quick=True)
+    check(result, "twin-merging")
+    assert {"normalised rank 1", "normalised ties", "router accuracy"} <= set(result["extra"])
+
+
+@pytest.mark.slow
+def test_class_incremental() -> None:
+    result = run_claim("class-incremental", seeds=2, quick=True)
+    check(result, "class-incremental")
+    assert {"ADAM, ssf, average", "SimpleCIL, forgetting"} <= set(result["extra"])
+    assert result["extra"]["order, largest difference of prototypes"] < 1e-6
+
+
+@pytest.mark.slow
+def test_restore() -> None:
+    result = run_claim("restore", seeds=2, quick=True)
+    check(result, "restore")
+    assert {"lift 2 ring, hope", "floor 3 ring", "simlex999, deepwalk"} <= set(result["extra"])

@@ -198,7 +198,13 @@ BEYOND = [
             "evaluate/probing",
             "E. Wallace and others 2019",
         ),
-        ("snip", "formulas and numbers", "", "", "card snip"),
+        (
+            "snip",
+            "formulas and numbers",
+            "vecsmith.encode.formulas:Snip",
+            "encode/formulas/test_snip.py",
+            "K. Meidani and others 2024",
+        ),
     ),
     *rows_of(
         "bias",
@@ -248,7 +254,19 @@ BEYOND = [
             "card self-positioning",
         ),
         ("dataset-decomposition", "training by lengths", "", "", "card dataset-decomposition"),
-        ("class-incremental", "continual learning", "", "", "card class-incremental"),
-        ("twin-merging", "merging of experts", "", "", "card twin-merging"),
+        (
+            "class-incremental",
+            "continual learning",
+            "vecsmith.reshape:IncrementalClassifier",
+            "reshape/incremental/test_classifier.py",
+            "D.-W. Zhou and others 2024",
+        ),
+        (
+            "twin-merging",
+            "merging of experts",
+            "vecsmith.reshape:TwinModel",
+            "reshape/test_twin.py",
+            "Z. Lu and others 2024",
+        ),
     ),
 ]

@@ -23,10 +23,10 @@ from vecsmith.core import ConfigError, DataError, numpy_generator
 class Learner(Protocol):
     """What can be taught session by session."""
 
-    def learn(self, items: Sequence[Any], labels: Sequence[Hashable]) -> Any:
+    def learn(self, items: Any, labels: Sequence[Hashable]) -> Any:
         """Take in a session."""
 
-    def predict(self, items: Sequence[Any]) -> Sequence[Hashable]:
+    def predict(self, items: Any) -> Sequence[Hashable]:
         """Name the class of items."""
 
 
@@ -111,8 +111,8 @@ def class_sessions(
 
 def evaluate_incremental(
     learner: Learner,
-    train: tuple[Sequence[Any], Sequence[Hashable]],
-    test: tuple[Sequence[Any], Sequence[Hashable]],
+    train: tuple[Any, Sequence[Hashable]],
+    test: tuple[Any, Sequence[Hashable]],
     *,
     init: int = 0,
     inc: int = 10,

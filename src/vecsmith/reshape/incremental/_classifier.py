@@ -29,6 +29,7 @@ from ._adapt import METHODS, AdaptOptions, adapt
 from ._prototypes import Prototypes, unit
 
 HALVES = ("both", "adapted")
+Items = Sequence[Any] | NDArray[Any]
 
 
 class Guess(NamedTuple):
@@ -105,7 +106,7 @@ class IncrementalClassifier:
         """Known classes, in the order they came."""
         return [] if self._prototypes is None else list(self._prototypes.labels)
 
-    def learn(self, items: Sequence[Any], labels: Sequence[Hashable]) -> "IncrementalClassifier":
+    def learn(self, items: Items, labels: Sequence[Hashable]) -> "IncrementalClassifier":
         """Take in a session: new classes, or more examples of known ones.
 
         The first call adapts the encoder, if that was asked for; later ones only add to prototypes.
@@ -127,7 +128,9 @@ class IncrementalClassifier:
             )
         if self.adapt is not None and self.adapted is None:
             assert self._body is not None
-            self.adapted = adapt(self.encoder, self._body, items, labels, self.adapt, self.options)
+            self.adapted = adapt(
+                self.encoder, self._body, list(items), labels, self.adapt, self.options
+            )
         vectors = self.vectors(items)
         if self._prototypes is None:
             self._prototypes = Prototypes(vectors.shape[1])
@@ -135,7 +138,7 @@ class IncrementalClassifier:
         return self
 
     def partial_fit(
-        self, items: Sequence[Any], labels: Sequence[Hashable], classes: Any = None
+        self, items: Items, labels: Sequence[Hashable], classes: Any = None
     ) -> "IncrementalClassifier":
         """Do what `learn` does, by the name that scikit-learn has for it.
 
@@ -149,7 +152,7 @@ class IncrementalClassifier:
         """
         return self.learn(items, labels)
 
-    def predict(self, items: Sequence[Any], k: int | None = None) -> list[Any]:
+    def predict(self, items: Items, k: int | None = None) -> list[Any]:
         """Name the class of items, among all that are known.
 
         Args:
@@ -175,7 +178,7 @@ class IncrementalClassifier:
             for row, places in enumerate(order)
         ]
 
-    def cosines(self, items: Sequence[Any]) -> NDArray[np.float64]:
+    def cosines(self, items: Items) -> NDArray[np.float64]:
         """Compare items with all classes.
 
         Args:
@@ -191,7 +194,7 @@ class IncrementalClassifier:
             raise DataError("the classifier knows no class yet; teach it some with learn")
         return self._prototypes.cosines(self.vectors(items))
 
-    def score(self, items: Sequence[Any], labels: Sequence[Hashable]) -> float:
+    def score(self, items: Items, labels: Sequence[Hashable]) -> float:
         """Return the part of items whose class is named rightly.
 
         Args:
@@ -214,7 +217,7 @@ class IncrementalClassifier:
             raise DataError(f"no class is called {label!r}: none is known yet")
         self._prototypes.forget(label)
 
-    def vectors(self, items: Sequence[Any]) -> NDArray[np.float64]:
+    def vectors(self, items: Items) -> NDArray[np.float64]:
         """Return what prototypes are made of.
 
         Args:
@@ -232,7 +235,7 @@ class IncrementalClassifier:
             found = [unit(half) for half in found]
         return np.concatenate(found, axis=1)
 
-    def _encoded(self, model: Any, items: Sequence[Any]) -> NDArray[np.float64]:
+    def _encoded(self, model: Any, items: Items) -> NDArray[np.float64]:
         assert self._body is not None
         order = sorted(range(len(items)), key=lambda row: _length(items[row]))
         found: list[Any] = [None] * len(order)
