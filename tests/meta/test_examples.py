@@ -8,7 +8,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDES = (
     ROOT / "docs" / f"{name}.md"
-    for name in ("bias", "indexes", "tables", "techniques", "train", "words")
+    for name in (
+        "bias",
+        "formulas",
+        "graphs",
+        "indexes",
+        "merging",
+        "tables",
+        "techniques",
+        "train",
+        "words",
+    )
 )
 PAGES = sorted([*(ROOT / "docs" / "systems").glob("*.md"), *GUIDES])
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
