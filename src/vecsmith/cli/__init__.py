@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from vecsmith import __version__
 from vecsmith.core import VecsmithError
 
-from . import _index, _reshape, _serve, _tables, _train, _words
+from . import _index, _map, _reshape, _serve, _tables, _train, _words
 
 __all__ = ["main"]
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--debug", action="store_true", help="show the trace of an error")
     shared.add_argument("--json", action="store_true", help="print the result as JSON")
     shared.add_argument("--verbose", action="store_true", help="tell each step on stderr")
-    for module in (_index, _train, _reshape, _serve, _tables, _words):
+    for module in (_index, _train, _reshape, _map, _serve, _tables, _words):
         module.add_commands(verbs, shared)
     return parser
 
