@@ -260,7 +260,9 @@ class TestPhraseEncoders:
 
     def test_token_table(self, tiny_model, tmp_path):
         model = tiny_model(0, tmp_path)
+        model.tokenizer.backend_tokenizer.enable_padding(length=40)
         made = TokenTable.from_model(model)
+        assert len(made.sequences(["open the valve"], 64)[0]) == 3
         ids = model.tokenizer("open the valve", add_special_tokens=False)["input_ids"]
         table = model[0].auto_model.get_input_embeddings().weight.detach().numpy()
         one = made.sequences(["open the valve"], 9)[0]

@@ -121,13 +121,17 @@ class TokenTable:
     """
 
     def __init__(self, tokenizer: Any, table: Any) -> None:
-        self.tokenizer = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        plain = getattr(tokenizer, "backend_tokenizer", tokenizer)
         weight = getattr(table, "weight", table)
         if hasattr(weight, "detach"):
             weight = weight.detach().float().cpu().numpy()
         self.table: Floats = np.ascontiguousarray(weight, np.float32)
-        if not hasattr(self.tokenizer, "encode_batch"):
+        if not hasattr(plain, "encode_batch"):
             raise ConfigError(f"tokenizer must be a fast one; got {type(tokenizer).__name__}")
+        # a copy, since many are saved with padding to a fixed length, which would count as words
+        self.tokenizer = type(plain).from_str(plain.to_str())
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
         last = max(self.tokenizer.get_vocab().values(), default=-1)
         if self.table.ndim != 2 or last >= len(self.table) or not np.isfinite(self.table).all():
             raise DataError(
