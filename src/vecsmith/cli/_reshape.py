@@ -15,6 +15,7 @@ METHODS = (
     "average",
     "dare",
     "fisher",
+    "mergekit",
     "regmean",
     "slerp",
     "task_arithmetic",

@@ -8,6 +8,8 @@ from ._folders import FolderSet as FolderSet
 from ._folders import merge_folders as merge_folders
 from ._masked_loss import EqualTargetLoss as EqualTargetLoss
 from ._masked_loss import masked_info_nce as masked_info_nce
+from ._mergekit import mergekit as mergekit
+from ._mergekit import mergekit_methods as mergekit_methods
 from ._probe import Probe as Probe
 from ._regmean import regmean as regmean
 from ._report import TaskVectorReport as TaskVectorReport
@@ -42,6 +44,8 @@ __all__ = [
     "masked_info_nce",
     "merge",
     "merge_folders",
+    "mergekit",
+    "mergekit_methods",
     "position_gradient",
     "regmean",
     "searched_merge",

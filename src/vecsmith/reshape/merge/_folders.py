@@ -36,7 +36,7 @@ from ._rules import RULES, plain_settings, rule_of
 from ._set import RECIPE
 
 # rules that only look at tensors
-STREAMED = ("average", "dare", "slerp", "task_arithmetic", "ties")
+STREAMED = ("average", "dare", "mergekit", "slerp", "task_arithmetic", "ties")
 # settings that do not change what weights mean
 _FREE = (
     "_name_or_path",
@@ -338,6 +338,8 @@ def _facts(path: Path) -> dict[str, Any]:
     if path.name == "modules.json":
         # the package of a class has moved between versions, its name has not
         return {"modules": [str(row.get("type")).rpartition(".")[2] for row in value]}
+    if not isinstance(value, dict):  # notes on the training data, in some folders
+        return {}
     return {k: v for k, v in value.items() if k not in _FREE and "version" not in k}
 
 

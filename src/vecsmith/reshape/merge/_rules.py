@@ -18,6 +18,7 @@ RULES: dict[str, str] = {
     "average": "_average",
     "dare": "_dare",
     "fisher": "_fisher",
+    "mergekit": "_mergekit",
     "regmean": "_regmean",
     "slerp": "_slerp",
     "task_arithmetic": "_average",
