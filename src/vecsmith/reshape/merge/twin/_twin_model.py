@@ -280,7 +280,8 @@ class TwinModel:
         Returns:
             Token ids, as the host returns them.
         """
-        batch = self.body.prepare(prompts)
+        device = next(self.shared.parameters()).device
+        batch = {name: value.to(device) for name, value in self.body.prepare(prompts).items()}
         weights = self._weights(self._read(batch))
         with torch.no_grad(), self.mixer.mixed(weights):
             found: Tensor = self.shared.generate(**batch, **options)
