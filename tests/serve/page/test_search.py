@@ -43,6 +43,18 @@ def test_a_late_answer_is_dropped(visit, facts):
     assert page.locator("article").first.get_attribute("data-id") == facts.answer["hits"][0]["id"]
 
 
+def test_what_is_typed_while_the_page_loads_stays(visit, facts):
+    held = []
+    page = visit(before=lambda page: page.route("**/v1/index", lambda route: held.append(route)))
+    visit.until(page, "document.querySelector('#query') !== null")
+    while not held:
+        page.wait_for_timeout(20)
+    page.fill("#query", facts.query)
+    held[0].continue_()
+    page.wait_for_selector("a.hit")
+    assert page.input_value("#query") == facts.query
+
+
 def test_marks_are_counted_in_code_points(visit, facts):
     def change(body):
         body["hits"][0].update(snippet="𝔸𝔹 😀 word", highlights=[[5, 9]])

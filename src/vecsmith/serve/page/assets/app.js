@@ -106,9 +106,10 @@ async function openDocument(id) {
 
 async function start() {
   quiet();
+  // Before waiting: what is typed meanwhile must not be overwritten.
+  byId("query").value ||= state().q;
   if (!(await load())) return;
   const now = state();
-  byId("query").value = now.q;
   search.start(now);
   if (now.open) {
     openDocument(now.open);
