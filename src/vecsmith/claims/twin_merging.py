@@ -41,8 +41,11 @@ Scores = dict[str, NDArray[np.float64]]
 class Bench:
     """Data, base, experts and heads of one seed."""
 
-    def __init__(self, seed: int, sizes: tuple[int, int, int], layers: int) -> None:
+    def __init__(
+        self, seed: int, sizes: tuple[int, int, int], layers: int, choices: int | None = None
+    ) -> None:
         self.seed = seed
+        self.grid = {rule: rows[:choices] for rule, rows in GRID.items()}
         self.tasks = label_tasks(seed, sizes, min(ROUTER, sizes[0]))
         self.base = small_encoder(layers)
         trained = {name: self.expert(task) for name, task in self.tasks.items()}
@@ -81,7 +84,7 @@ class Bench:
     def static(self, part: str) -> tuple[dict[str, Scores], dict[str, float]]:
         """Each static merge at its best setting on validation, and what that was there."""
         found, chosen = {}, {}
-        for rule, settings in GRID.items():
+        for rule, settings in self.grid.items():
             models = [self.ms.merge(rule, **row) for row in settings]
             means = [mean_of(self.right(encoding(m), "validation")) for m in models]
             best = int(np.argmax(means))
@@ -90,7 +93,7 @@ class Bench:
 
     def shared(self) -> nn.Module:
         """Task arithmetic at its best scale on validation: what the Twin models share."""
-        models = [self.ms.merge("task_arithmetic", **row) for row in GRID["task_arithmetic"]]
+        models = [self.ms.merge("task_arithmetic", **row) for row in self.grid["task_arithmetic"]]
         means = [mean_of(self.right(encoding(model), "validation")) for model in models]
         best: nn.Module = models[int(np.argmax(means))]
         return best
@@ -183,8 +186,8 @@ def against_base(bench: Bench, twin: TwinModel, shared: nn.Module) -> TwinModel:
 
 def measure(seed: int, quick: bool) -> Measurement:
     """Measure both sides once."""
-    sizes, layers = ((90, 30, 45), 1) if quick else (SIZES, LAYERS)
-    bench = Bench(seed, sizes, layers)
+    sizes, layers = ((60, 30, 30), 1) if quick else (SIZES, LAYERS)
+    bench = Bench(seed, sizes, layers, 1 if quick else None)
     experts = bench.right(lambda name, texts: encoding(bench.ms.experts[name])(name, texts), "test")
     static, chosen = bench.static("test")
     best = max(chosen, key=lambda rule: chosen[rule])

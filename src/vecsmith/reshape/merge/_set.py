@@ -98,6 +98,7 @@ class MergeSet:
             )
         self._states = {name: model.state_dict() for name, model in self.experts.items()}
         self._base_state = self.base.state_dict()
+        self._identity: dict[str, Any] = {}
         if same_base:
             for name in self.experts:
                 self._check_related(name)
@@ -168,14 +169,18 @@ class MergeSet:
         return model
 
     def identity(self) -> dict[str, Any]:
-        """Return ids and content hashes of the base and the experts, as the recipe keeps them."""
-        return {
+        """Return ids and content hashes of the base and the experts, as the recipe keeps them.
+
+        Hashed once: a search over settings builds many models of the same parts.
+        """
+        self._identity = self._identity or {
             "base": {"model": model_name(self.base), "weights": state_hash(self.base)},
             "experts": {
                 name: {"model": model_name(model), "weights": state_hash(model)}
                 for name, model in self.experts.items()
             },
         }
+        return copy.deepcopy(self._identity)
 
     def merge(self, method: str, **settings: Any) -> Any:
         """Merge by a rule; see `vecsmith.reshape.merge.RULES`.
