@@ -128,11 +128,33 @@ def test_small_targets_are_not_outweighed_by_decay(lm):
     x = graph_of(lm, names, width=10) * 300
 
     def hits(scaled):
-        how = MLPOptions(hidden=24, dropout=0, epochs=40, batch_size=64, lr=1e-2, scaled=scaled)
+        how = MLPOptions(
+            hidden=24, dropout=0, epochs=40, batch_size=64, lr=1e-2, decay=1e-3, scaled=scaled
+        )
         aligner = EmbeddingAligner("mlp", options=how).fit(x, lm=lm, names=names)
         return hit_at_k(aligner.transform(x), aligner.targets_.vectors, range(200), k=3)
 
     assert hits(True) > hits(False) + 0.3
+
+
+def test_entities_lie_as_far_apart_as_their_names(lm):
+    names = words(300, 3)
+    x = graph_of(lm, names, width=4, noise=1.0)
+
+    def made(stretched):
+        how = MLPOptions(hidden=24, epochs=30, batch_size=64, stretched=stretched, cpu=True)
+        aligner = EmbeddingAligner("mlp", options=how).fit(x, lm=lm, names=names)
+        return aligner.transform(x).astype(np.float64), aligner.targets_.vectors.astype(np.float64)
+
+    (own, targets), (shrunk, _) = made(True), made(False)
+    spread = [np.sqrt(np.square(v - v.mean(0)).mean()) for v in (own, targets, shrunk)]
+    assert spread[2] < 0.8 * spread[1]
+    assert spread[0] == pytest.approx(spread[1], rel=1e-4)
+    assert np.allclose(own.mean(0), targets.mean(0), atol=1e-5)
+    # the same directions, only longer
+    assert np.allclose(
+        (own - own.mean(0)) / spread[0], (shrunk - shrunk.mean(0)) / spread[2], atol=1e-3
+    )
 
 
 def test_network_is_that_of_the_paper():

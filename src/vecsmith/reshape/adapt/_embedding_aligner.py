@@ -29,7 +29,7 @@ from vecsmith.encode._state import read_state, reading, write_state
 from vecsmith.encode.knowledge._definition_vectors import load_reader
 
 from ._alignment import orthogonal_map
-from ._homogeniser import MLPOptions, homogeniser, train_homogeniser
+from ._homogeniser import MLPOptions, homogeniser, network_outputs, train_homogeniser
 from ._name_vectors import NameVectors, name_vectors
 
 Vectors = NDArray[np.float32]
@@ -133,6 +133,11 @@ class EmbeddingAligner:
             left = np.asarray((x - mean) / scale, np.float32)
             right = np.asarray((z - centre) / spread, np.float32)
             net = train_homogeniser(left, right, self.options, self.seed)
+            if self.options.stretched:
+                middle, own_spread = _scale(network_outputs(net, left))
+                factor = _scale(right)[1] / own_spread
+                centre = (right.mean(axis=0) - factor * middle) * spread + centre
+                spread = spread * factor
             own = {"mean": mean, "scale": scale, "centre": centre, "spread": spread}
             self._arrays = own | {f"net.{k}": v.numpy() for k, v in net.state_dict().items()}
         elif self.kind == "linear":
@@ -168,8 +173,7 @@ class EmbeddingAligner:
             net.load_state_dict(
                 {k.removeprefix("net."): torch.from_numpy(v) for k, v in own.items() if "net." in k}
             )
-            with torch.no_grad():
-                made = net(torch.from_numpy((x - own["mean"]) / own["scale"])).numpy()
+            made = network_outputs(net, (x - own["mean"]) / own["scale"])
             return np.asarray(made * own["spread"] + own["centre"], np.float32)
         if self.kind == "linear":
             return np.asarray(x @ own["matrix"], np.float32)
