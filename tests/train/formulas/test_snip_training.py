@@ -152,6 +152,16 @@ def test_workers_make_the_same_batches():
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
+def test_a_generator_of_formulas_that_are_all_too_long_is_told():
+    """With prefactors everywhere even one input takes more than three tokens."""
+    source = PairSource(make(max_tokens=3), ExpressionGenerator(1, points=POINTS), batch=2)
+    with pytest.raises(DataError, match="more than the 3 tokens"):
+        source.made(0, 0)
+    # long ones alone are left out
+    batch = PairSource(make(max_tokens=5), gen(), batch=4).made(0, 0)
+    assert batch.formulas.shape[1] <= 5
+
+
 def test_training_brings_formulas_and_points_together(samples):
     model = make()
     texts = [s.expression for s in samples]

@@ -18,6 +18,8 @@ from vecsmith.data.formulas import ExpressionGenerator, Sample
 from vecsmith.encode.formulas import Snip
 
 Ids = NDArray[np.int64]
+# formulas in a row that may be too long
+_TRIES = 1000
 
 
 class PairBatch(NamedTuple):
@@ -132,18 +134,29 @@ class PairSource:
 
         Returns:
             The batch.
+
+        Raises:
+            DataError: A thousand formulas in a row are longer than the model reads.
         """
         assert isinstance(self.source, ExpressionGenerator)
         rng = numpy_generator(self.seed, "pairs", str(epoch), str(place))
         most = self.model.config.max_tokens
         rows: list[Sample] = []
+        idle = 0
         while len(rows) < self.size:
-            sample = self.source.draw(rng)
+            if idle == _TRIES:
+                raise DataError(
+                    f"{_TRIES} formulas in a row had more than the {most} tokens that the model "
+                    "reads; let the generator make shorter ones (max_symbols, prefactors), or take "
+                    "a model of more max_tokens"
+                )
+            sample, idle = self.source.draw(rng), idle + 1
             # numbers take three tokens
             if 3 * len(sample.expression) + 2 <= most or (
                 len(self.model.tokenizer.encode(sample.expression)) <= most
             ):
                 rows.append(sample)
+                idle = 0
         return self.tokens(rows)
 
     def _drawn(self, epoch: int) -> Iterator[PairBatch]:
