@@ -38,6 +38,21 @@ class TestFromEdges:
         np.testing.assert_array_equal(graph.adjacency.toarray(), np.eye(4, k=1))
         assert graph.n_edges == 3 == graph.undirected().n_edges
 
+    def test_directions_are_forgotten_by_adding(self) -> None:
+        rows = [("a", "b", 2), ("b", "a", 3), ("b", "b", 4), ("b", "c", 1)]
+        graph = GraphData.from_edges(rows, directed=True)
+        both = graph.undirected()
+        assert both.adjacency.toarray().tolist() == [[0, 5, 0], [5, 4, 1], [0, 1, 0]]
+        assert both.undirected() is both and graph.degrees.tolist() == [1, 3, 0]
+        # an edge that only comes in joins a node too
+        assert graph.isolated.tolist() == []
+
+    def test_whole_numbers_of_a_float_array_are_ids(self) -> None:
+        graph = GraphData.from_edges(np.array([[1, 2, 2.5], [2, 3, 3.0]]))
+        assert graph.labels == ("1", "2", "3")
+        halves = GraphData.from_edges(np.array([[1.5, 2], [2, 3]]))
+        assert halves.labels == ("1.5", "2.0", "3.0")
+
     def test_any_ids(self) -> None:
         ids = [("x", 1), frozenset({2}), 7, "7", 2.5]
         graph = GraphData.from_edges(list(itertools.pairwise(ids)))
@@ -102,8 +117,11 @@ class TestFromEdges:
         assert graph.triples.tolist() == [[0, 0, 1], [0, 1, 1], [1, 0, 2]]
         part = graph.subgraph(["c", "b"])
         assert part.triples.tolist() == [[1, 0, 0]]
+        how = {"columns": (0, 2), "relation": 1, "duplicates": "refuse"}
         with pytest.raises(DataError, match="more than once"):
-            GraphData.from_edges([*rows, rows[0]], columns=(0, 2), relation=1, duplicates="refuse")
+            GraphData.from_edges([*rows, rows[0]], **how)
+        # a typed edge has a direction, whatever the graph has
+        assert len(GraphData.from_edges([*rows, ("b", "r", "a")], **how).triples) == 4
 
     @pytest.mark.parametrize(
         ("edges", "text"),
@@ -241,6 +259,12 @@ def test_no_weight_is_lost(edges) -> None:
     assert undirected.edges()[2].sum() == sum(weight for *_, weight in edges)
 
 
+def test_hops_do_not_look_at_weights() -> None:
+    graph = GraphData.from_edges([("a", "b", 0.1), ("b", "c", 9.0)])
+    found = graph.hop_distances(np.array([0]), max_hops=2)
+    assert found.tolist() == [[0, 1, 2]]
+
+
 def test_hops_refuse() -> None:
     square = csr_array(np.eye(3))
     with pytest.raises(ConfigError):
@@ -262,6 +286,8 @@ class TestFiles:
         plain = tmp_path / "b.csv"
         plain.write_text("New York,Paris\n")
         assert read_edge_list(plain, delimiter=",").node_ids == ("New York", "Paris")
+        plain.write_text("% head\n#1 #2\n")
+        assert read_edge_list(plain, comment="%").node_ids == ("#1", "#2")
         with pytest.raises(DataError, match="line 1"):
             plain.write_text("a b c d\n")
             read_edge_list(plain)
@@ -292,5 +318,7 @@ class TestFiles:
         link.write_text("item_id:token\tentity_id:token\n7\tm.2\n")
         graph = read_recbole(kg, links=link, directed=False)
         assert graph.labels == ("m.1", "7") and graph.relations == ("film.of",)
+        own = read_recbole(kg, links=link, labels={"m.2": "Alien"})
+        assert own.labels == ("m.1", "Alien") and own.directed
         with pytest.raises(DataError, match="head_id"):
             read_recbole(link)

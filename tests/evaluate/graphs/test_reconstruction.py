@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import eye_array
 
-from vecsmith.core import ConfigError, DataError
+from vecsmith.core import ConfigError, DataError, numpy_generator
 from vecsmith.data.graphs import GraphData
 from vecsmith.evaluate.graphs import (
     VectorScores,
@@ -134,6 +135,39 @@ def test_egos_are_ranked_among_themselves() -> None:
     assert found.mode == "ego" and found.floor > 0.3
 
 
+def test_egos_by_a_naive_loop() -> None:
+    """Loops are no edges to others, and one seed stands for each 32 of the sample."""
+    graph = GraphData.from_networkx(nx.gnp_random_graph(64, 0.08, seed=1))
+    looped = GraphData.from_scipy(graph.adjacency + eye_array(64))
+    scores = np.random.default_rng(0).normal(size=(64, 64))
+    how = {"hops": (1, 2), "hop_mode": "ego", "random_state": 2}
+    plain, other = (reconstruction(g, {"m": Table(scores)}, **how)["m"] for g in (graph, looped))
+    for one, two in zip(plain, other, strict=True):
+        np.testing.assert_array_equal(one.items, two.items)
+        assert (one.floor, one.prevalence) == (two.floor, two.prevalence)
+    # the seeds of both halves of the sample
+    rng = numpy_generator(2, "restore", "sample")
+    sources = np.sort(rng.permutation(64))
+    wanted = []
+    for seed in rng.permutation(sources)[:2]:
+        steps = graph.hop_distances(np.array([seed]), max_hops=2)[0]
+        for k in (1, 2):
+            nodes = np.flatnonzero((steps >= 0) & (steps <= k))
+            rows = np.sort(rng.permutation(nodes)[:32])
+            for i in rows:
+                right = graph.adjacency.toarray()[i, nodes] > 0
+                ap = naive_ap(scores[i, nodes], right, int(np.flatnonzero(nodes == i)[0]))
+                wanted.append((k, ap))
+    for hop in plain:
+        np.testing.assert_allclose(hop.items, [ap for k, ap in wanted if k == hop.hops])
+
+
+def test_an_ego_graph_of_two_nodes_says_nothing() -> None:
+    graph = GraphData.from_edges([(0, 1), (2, 3)])
+    with pytest.raises(DataError, match="at 2 hops"):
+        reconstruction(graph, {"m": np.eye(4)}, hops=(2,), hop_mode="ego")
+
+
 def test_direction() -> None:
     graph = GraphData.from_edges([(0, 1), (1, 2)], directed=True)
     forth = np.eye(3, k=1)
@@ -192,5 +226,21 @@ def test_what_is_wrong_is_named() -> None:
             reconstruction(graph, methods, hops=(1,))
     with pytest.raises(DataError, match="at 7 hops"):
         reconstruction(graph, {"m": good}, hops=(7,))
+    with pytest.raises(DataError, match="1 rows are not, the first 1"):
+        VectorScores([[1.0, 2], [np.inf, 1], [0, 1]])
     with pytest.raises(ConfigError, match="measure"):
         VectorScores(good, "l2")
+
+
+def test_vectors_are_scored_by_their_measure() -> None:
+    vectors = np.random.default_rng(0).normal(size=(4, 3))
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    gaps = ((vectors[:, None] - vectors) ** 2).sum(2)
+    for name, wanted in (
+        ("dot", vectors @ vectors.T),
+        ("cosine", unit @ unit.T),
+        ("euclidean", -gaps),
+    ):
+        made = VectorScores(vectors, name)
+        np.testing.assert_allclose(made.score_rows([2, 0]), wanted[[2, 0]], atol=1e-5)
+        np.testing.assert_allclose(made.score([2, 0], [1, 3]), wanted[[2, 0], [1, 3]], atol=1e-5)

@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from vecsmith.core import ConfigError
+from vecsmith.core import ConfigError, numpy_generator
 from vecsmith.data.graphs import GraphData
 from vecsmith.data.samples import load_word_graph
 from vecsmith.evaluate.graphs import (
@@ -14,9 +14,11 @@ from vecsmith.evaluate.graphs import (
     VectorScores,
     analogy_test,
     hop_distances_in_space,
+    reconstruction,
     restore,
     similarity_test,
 )
+from vecsmith.evaluate.graphs._reconstruction import weight_error
 from vecsmith.evaluate.graphs._semantics import labelled
 from vecsmith.train.graphs import HOPE, SDNE, LaplacianEigenmaps, SDNETraining
 
@@ -73,6 +75,30 @@ class TestWords:
         assert made.euclid == pytest.approx(np.mean(gaps), rel=1e-5)
         nothing = analogy_test(words, rows[2:])
         assert nothing.items == 0 and nothing.accuracy_1 is None
+
+    def test_the_tenth_word_counts_and_the_random_end_is_anothers(self) -> None:
+        """On a circle the goal of a : b = c : d lies at d, and others come by their angle."""
+        angles = np.radians([0, 0, 0, *range(9, 0, -1), 10])
+        table = np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32)
+        words = labelled(table, [f"w{i}" for i in range(13)])
+        rows = [("s", "w0", "w1", "w2", "w12"), ("s", "w0", "w1", "w2", "w3")]
+        made = analogy_test(words, rows)
+        # nine words lie nearer to the goal at 0 than w12, eight than w3
+        assert made.accuracy_1 == 0 and made.accuracy_10 == 1
+        far, near = (2 * np.sin(np.radians(angle) / 2) for angle in (10, 9))
+        assert made.euclid == pytest.approx((far + near) / 2, rel=1e-4)
+        exact = [("s", "w0", "w3", "w2", "w3"), ("s", "w0", "w12", "w2", "w12")]
+        for seed in range(8):
+            gaps = analogy_test(words, exact, random_state=seed)
+            assert gaps.euclid == pytest.approx(0, abs=1e-6)
+            order = numpy_generator(seed, "restore", "analogies").permutation(2)
+            apart = 2 * np.sin(np.radians(1) / 2) * (order[0] == 1)
+            assert gaps.euclid_random == pytest.approx(apart, abs=1e-5)
+
+    def test_random_pairs_come_from_the_seed(self, vectors) -> None:
+        words = labelled(vectors.astype(np.float32), ["a", "b", "c", "d"])
+        found = [similarity_test(words, PAIRS, random_state=s).euclid_random for s in (0, 0, 1)]
+        assert found[0] == found[1] != found[2]
 
 
 def test_distances_by_hops() -> None:
@@ -142,6 +168,35 @@ def test_table_and_json(report) -> None:
         report["none"]
 
 
+def test_what_is_told_is_what_was_measured() -> None:
+    graph = GraphData.from_edges([(0, 1, 2.0), (1, 2, 1.0), (2, 3, 1.0), (3, 4, 3.0)])
+    vectors = np.random.default_rng(0).normal(size=(5, 3))
+    how = {"hops": (1, 2), "precision_at": (1,), "random_state": 3}
+    pairs = {"mine": [("0", "1", 3), ("1", "2", 2), ("2", "3", 1), ("3", "9", 1)]}
+    report = restore(graph, {"v": vectors}, semantic=pairs, **how)
+    row, scorer = report["v"], VectorScores(vectors)
+    one, two = reconstruction(graph, {"v": scorer}, **how)["v"]
+    assert row.reconstruction == (one, two) and row.weight_error == weight_error(graph, scorer)
+    assert row.distances == hop_distances_in_space(graph, vectors, (0, 1, 2), random_state=3)
+    made = report.to_json()["methods"][0]
+    assert made["weight_error"] == row.weight_error
+    lines = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in report.table().split("\n")
+    ]
+    assert lines[4] == [
+        "v",
+        "cosine",
+        "15",
+        *(f"{hop.mean_ap:.3f}" for hop in (one, two)),
+        *(f"{hop.lift:.3f}" for hop in (one, two)),
+        f"{one.precision[1]:.3f}",
+        f"{row.weight_error:.3f}",
+    ]
+    assert lines[6] == ["Euclidean distance of unit vectors", "1 hops", "2 hops", "random"]
+    assert lines[8] == ["v", *(f"{row.distances[k]:.3f}" for k in (1, 2, 0))]
+    assert lines[12][:3] == ["mine", "3 of 4", "v"]
+
+
 @pytest.mark.parametrize("ending", ["png", "svg"])
 def test_plot(report, tmp_path, ending) -> None:
     report.plot(tmp_path / f"r.{ending}")
@@ -162,5 +217,10 @@ def test_own_word_tests() -> None:
     graph = GraphData.from_networkx(nx.relabel_nodes(nx.path_graph(4), dict(enumerate("abcd"))))
     report = restore(graph, {"v": np.eye(4)[:, :3] + 0.1}, hops=(1,), semantic={"mine": PAIRS})
     assert report["v"].semantic[0].name == "mine" and report["v"].semantic[0].items == 5
+    asked = [("s", "a", "b", "c", "d"), ("s", "a", "b", "c", "zz")]
+    report = restore(graph, {"v": np.eye(4)}, hops=(1,), semantic={"asked": asked, "mine": PAIRS})
+    first, second = report["v"].semantic
+    assert (first.name, first.items, first.missing) == ("asked", 1, 1)
+    assert first.accuracy_1 is not None and second.spearman is not None
     with pytest.raises(ConfigError, match="did you mean 'simlex999'"):
         restore(graph, {"v": np.eye(4)}, hops=(1,), semantic=["simlex99"])

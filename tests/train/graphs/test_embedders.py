@@ -1,5 +1,6 @@
 """What every node embedder must do: fit all that holds a graph, score, save, refuse."""
 
+import json
 import subprocess
 import sys
 
@@ -76,6 +77,15 @@ class TestEveryEmbedder:
             np.testing.assert_array_equal(again.score_rows([0, 5]), made.score_rows([0, 5]))
             assert again.node_ids_ == made.node_ids_ and again.labels_ == made.labels_
 
+    def test_a_directed_graph_with_labels_comes_back(self, name, tmp_path) -> None:
+        rows = [(i, (i * k + 1) % 12) for i in range(12) for k in (1, 5, 7)]
+        graph = GraphData.from_edges(rows, directed=True, labels={3: "three"}, self_loops="drop")
+        made = embedder(name, dim=4).fit(graph)
+        made.save_pretrained(tmp_path / "m")
+        again = GraphEmbedder.from_pretrained(tmp_path / "m")
+        assert again.directed_ and again.labels_ == graph.labels != tuple(map(str, range(12)))
+        np.testing.assert_array_equal(again.score_rows([0, 5]), made.score_rows([0, 5]))
+
     def test_a_clone_learns_the_same(self, name, karate) -> None:
         made = embedder(name, random_state=4)
         other = clone(made)
@@ -143,6 +153,17 @@ class TestEveryEmbedder:
             made.score([1, 2], [1])
 
 
+@pytest.mark.parametrize("name", ["deepwalk", "gf", "node2vec", "sdne"])
+def test_another_seed_learns_other_vectors(name, karate) -> None:
+    first, second = (embedder(name, random_state=s).fit(karate).vectors for s in (0, 1))
+    assert (first != second).any(1).all()
+
+
+def test_vectors_that_are_not_finite_are_refused(karate) -> None:
+    with pytest.raises(ModelError, match="'gf' became infinite or NaN"):
+        embedder("gf", rate=1e30).fit(karate)
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'node2vec'"):
         NodeEmbedder("node2vek")
@@ -176,6 +197,15 @@ class TestFiles:
             GraphEmbedder.from_pretrained(tmp_path / "none")
         with pytest.raises(ModelError):
             embedder("node2vec").save_pretrained(tmp_path / "n")
+
+    def test_parts_that_do_not_fit_are_told(self, karate, tmp_path) -> None:
+        embedder("node2vec").fit(karate).save_pretrained(tmp_path / "m")
+        path = tmp_path / "m" / "settings.json"
+        values = json.loads(path.read_text())
+        values["node_ids"].pop()
+        path.write_text(json.dumps(values))
+        with pytest.raises(StoreError, match="damaged"):
+            GraphEmbedder.from_pretrained(tmp_path / "m")
 
     def test_a_fresh_process_reads_the_same(self, karate, tmp_path) -> None:
         made = embedder("node2vec").fit(karate)

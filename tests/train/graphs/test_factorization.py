@@ -1,7 +1,10 @@
 """Graph factorisation: weights at edges, by the steps of the paper's loss."""
 
+import itertools
+
 import numpy as np
 import pytest
+from scipy.sparse import eye_array
 
 from vecsmith.core import ConfigError
 from vecsmith.data.graphs import GraphData
@@ -50,6 +53,51 @@ def test_a_step_is_adagrads_on_the_loss(pull) -> None:
             slope = (value(before + nudge) - value(before - nudge)) / 2e-6
             expected[i, k] -= 0.1 * slope / np.sqrt(1 + slope**2)
     np.testing.assert_allclose(made, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_pass_goes_through_all_edges_and_skips_the_ends_among_the_noise() -> None:
+    rng = np.random.default_rng(0)
+    start = rng.normal(size=(5, 3)).astype(np.float32)
+    rows, columns = np.array([0, 2]), np.array([1, 3])
+    settings = (np.float32(1e-9), np.float32(0))
+    found = []
+    for noise in (
+        np.zeros((2, 0), np.int64),
+        np.array([[0, 1], [2, 3]]),
+        np.array([[4, 1], [2, 3]]),
+    ):
+        made, squares = start.copy(), np.ones((5, 3), np.float32)
+        weights = np.array([2.0, 1.0], np.float32)
+        loss = factor(rows, columns, weights, noise, made, squares, settings)
+        gaps = [2 - start[0] @ start[1], 1 - start[2] @ start[3]]
+        assert loss == pytest.approx(np.mean(np.square(gaps)), rel=1e-4)
+        found.append(squares)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert (found[0] != found[2]).any()
+
+
+def test_every_pass_has_an_order_of_its_own_and_no_loops(karate, monkeypatch) -> None:
+    seen = []
+
+    def spied(rows, columns, *rest):
+        seen.append(np.stack([rows, columns], 1))
+        return factor(rows, columns, *rest)
+
+    where = "vecsmith.train.graphs._factorization_kernel.factor"
+    monkeypatch.setattr(where, spied)
+    made = GraphFactorization(4, epochs=3).fit(karate)
+    assert all((a != b).any() for a, b in itertools.pairwise(seen))
+    edges = np.stack(karate.edges()[:2], 1).tolist()
+    assert all(sorted(order.tolist()) == sorted(edges) for order in seen)
+    looped = GraphData.from_scipy(karate.adjacency + 5 * eye_array(34))
+    np.testing.assert_array_equal(GraphFactorization(4, epochs=3).fit(looped).vectors, made.vectors)
+
+
+def test_dot_products_start_at_some_tenths() -> None:
+    graph = GraphData.from_edges([(i, i + 1) for i in range(299)])
+    made = GraphFactorization(64, epochs=1, rate=1e-9).fit(graph).vectors
+    products = made @ made.T
+    assert products[~np.eye(300, dtype=bool)].std() == pytest.approx(0.3, rel=0.1)
 
 
 def test_pairs_without_an_edge_fall(islands) -> None:

@@ -106,6 +106,27 @@ def test_wrong_settings(karate, graph) -> None:
             HOPE(dim=4, solver="cg").fit(graph)
 
 
+def test_beta_is_half_of_its_border_and_signs_are_fixed(graph) -> None:
+    made = HOPE(dim=10).fit(graph)
+    assert made.beta_ == pytest.approx(0.5 / spectral_radius(graph.adjacency))
+    left = made.vectors[:, :5]
+    assert (left[np.abs(left).argmax(0), np.arange(5)] > 0).all()
+
+
+def test_large_undirected_graphs_are_solved_without_factors(graph, monkeypatch) -> None:
+    seen = []
+
+    def spied(matrix, beta, *, solver):
+        seen.append(solver)
+        return katz_operator(matrix, beta, solver=solver)
+
+    monkeypatch.setattr("vecsmith.train.graphs._hope.katz_operator", spied)
+    for border in (len(graph), len(graph) + 1):
+        monkeypatch.setattr("vecsmith.train.graphs._hope.LU_NODES", border)
+        HOPE(dim=4).fit(graph)
+    assert seen == ["lu" if graph.directed else "cg", "lu"]
+
+
 def test_solvers_agree(karate) -> None:
     rows = [HOPE(dim=8, solver=s).fit(karate).score_rows(np.arange(34)) for s in ("lu", "cg")]
     np.testing.assert_allclose(rows[0], rows[1], atol=1e-6)

@@ -6,7 +6,7 @@ from sklearn.base import clone
 
 from vecsmith.core import ConfigError
 from vecsmith.data.graphs import GraphData
-from vecsmith.train.graphs import DeepWalk, Node2Vec, WalkTraining
+from vecsmith.train.graphs import DeepWalk, Node2Vec, RandomWalks, WalkTraining
 from vecsmith.train.graphs._skipgram import walk_stream
 
 SMALL = {"walks_per_node": 10, "walk_length": 20, "window": 4}
@@ -34,6 +34,14 @@ def test_deepwalk_is_node2vec_without_bias(karate) -> None:
     first = DeepWalk(8, **SMALL).fit(karate).vectors
     np.testing.assert_array_equal(first, Node2Vec(8, **SMALL).fit(karate).vectors)
     assert (first != Node2Vec(8, q=0.5, **SMALL).fit(karate).vectors).any()
+
+
+def test_walks_are_those_of_the_settings(karate) -> None:
+    given = {"p": 0.25, "q": 4.0}
+    made = Node2Vec(8, walks_per_node=3, walk_length=7, random_state=5, **given).walks(karate)
+    wanted = RandomWalks(karate, length=7, per_node=3, seed=5, **given)
+    assert len(made) == len(wanted) == 3 * 34
+    np.testing.assert_array_equal(made.make(np.arange(102)), wanted.make(np.arange(102)))
 
 
 def test_seeds(karate) -> None:

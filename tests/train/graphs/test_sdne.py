@@ -7,7 +7,14 @@ import torch
 from vecsmith.core import ConfigError, ModelError
 from vecsmith.data.graphs import GraphData
 from vecsmith.train.graphs import SDNE, SDNETraining
-from vecsmith.train.graphs._autoencoder import _loss, before_last, codes, new_layers
+from vecsmith.train.graphs._autoencoder import (
+    _loss,
+    _steps,
+    before_last,
+    codes,
+    new_layers,
+    train,
+)
 from vecsmith.train.graphs._sdne import sdne_loss
 
 
@@ -107,12 +114,49 @@ def test_all_weights_learn(graph) -> None:
 
 
 def test_an_epoch_is_all_nodes_and_edges(graph) -> None:
-    from vecsmith.train.graphs._autoencoder import _steps
-
-    steps = list(_steps(graph, SDNETraining(batch=4, columns=6), 0, 0))
+    options = SDNETraining(batch=4, columns=6)
+    steps = list(_steps(graph, options, 0, 0))
     assert sorted(np.concatenate([s[0] for s in steps])) == list(range(len(graph)))
     assert sorted(np.concatenate([s[1] for s in steps])) == list(range(graph.adjacency.nnz))
     assert all(len(set(s[2].tolist())) == 6 for s in steps)
+    for seed, epoch in ((0, 1), (1, 0)):
+        others = _steps(graph, options, seed, epoch)
+        assert any((a[0] != b[0]).any() for a, b in zip(steps, others, strict=True))
+
+
+def test_layers_start_within_glorots_bounds() -> None:
+    made = new_layers(50, (20, 4), 3)
+    for name, tensor in made.items():
+        bound = (6 / sum(tensor.shape)) ** 0.5 if name.endswith("weight") else 0.0
+        assert 0.9 * bound <= float(tensor.abs().max()) <= bound, name
+    other = new_layers(50, (20, 4), 4)
+    assert not torch.equal(made["encoder 0 weight"], other["encoder 0 weight"])
+
+
+def test_training_is_adam_on_the_mean_loss_and_the_penalty(graph) -> None:
+    """Two passes of one step each; the sums do not depend on the order."""
+    options = SDNETraining(epochs=2, batch=99, rate=0.05, l1=0.2, l2=0.4)
+    made, losses = train(graph, (7, 4), weights=(3.0, 0.3), options=options, seed=5)
+    layers = {name: t.requires_grad_() for name, t in new_layers(len(graph), (7, 4), 5).items()}
+    optimizer = torch.optim.Adam(layers.values(), lr=0.05)
+    everything = (np.arange(len(graph)), np.arange(graph.adjacency.nnz), None)
+    for step in range(2):
+        loss = _loss(graph, layers, everything, (3.0, 0.3)) / len(graph)
+        assert losses[step] == pytest.approx(float(loss.detach()), rel=1e-5)
+        weights = [t for name, t in layers.items() if name.endswith("weight")]
+        penalty = sum(0.2 * w.abs().sum() + 0.4 * (w * w).sum() for w in weights)
+        optimizer.zero_grad()
+        (loss + penalty).backward()
+        optimizer.step()
+    for name, tensor in layers.items():
+        np.testing.assert_allclose(made[name], tensor.detach(), atol=1e-4, err_msg=name)
+
+
+def test_a_second_fit_forgets_the_first(karate, islands) -> None:
+    made = SDNE(4, hidden=(6,), options=SDNETraining(epochs=1)).fit(karate)
+    made.score_rows([0])
+    once = SDNE(4, hidden=(6,), options=SDNETraining(epochs=1)).fit(islands)
+    np.testing.assert_array_equal(made.fit(islands).score_rows([0]), once.score_rows([0]))
 
 
 def test_rows_are_read_back(karate) -> None:
