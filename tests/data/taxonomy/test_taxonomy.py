@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from vecsmith.core import DataError
-from vecsmith.data.taxonomy import Taxonomy, hpo, icd10cm, read_obo, read_owl, read_rf2
+from vecsmith.data.taxonomy import Taxonomy, hpo, icd10cm, read_obo, read_owl, read_rf2, wordnet
 
 NAMES = {"r": "root", "a": "heart", "b": "lung", "a1": "heart attack", "a2": "heart failure"}
 EDGES = [("a", "r"), ("b", "r"), ("a1", "a"), ("a2", "a"), ("a2", "a")]
@@ -17,6 +17,8 @@ def test_pairs_name_first_and_each_phrase_once(small):
     assert small.pairs(["a1"]) == [("heart attack", "a1"), ("infarct", "a1")]
     assert len(small.pairs()) == 6 and small.name("a2") == "heart failure"
     assert small.parents["a2"] == ("a",) and "a2" in small and "x" not in small
+    # the edge that comes twice weighs no more
+    assert small.graph.adjacency.max() == 1
 
 
 def test_distances_and_paths(small):
@@ -91,11 +93,22 @@ def test_hpo_hangs_together():
     assert len(hpo(related=False).pairs()) < len(tax.pairs())
 
 
+def test_wordnet_names_a_synset_by_its_first_lemma(monkeypatch):
+    rows = [
+        {"id": "n1", "lemmas": ["animal"], "hypernyms": []},
+        {"id": "n2", "lemmas": ["dog", "hound", "Canis familiaris"], "hypernyms": ["n1"]},
+    ]
+    monkeypatch.setattr("vecsmith.data.samples.load_wordnet", lambda: rows, raising=False)
+    tax = wordnet()
+    assert tax.parents == {"n2": ("n1",)} and tax.pairs(["n1"]) == [("animal", "n1")]
+    assert [phrase for phrase, _ in tax.pairs(["n2"])] == ["dog", "hound", "Canis familiaris"]
+
+
 def test_obo(tmp_path):
     path = tmp_path / "x.obo"
     path.write_text(
         'format-version: 1.2\n\n[Term]\nid: X:1\nname: top\n\n[Term]\nid: X:2\nname: "a"\n'
-        'synonym: "b \\"c\\"" EXACT []\nis_a: X:1 {s="!"} ! top\nis_a: Y:9\n'
+        'synonym: "b \\"c\\"" EXACT []\nis_a: X:1 {s="!"} ! top\nis_a: Y:9\nis_a: X:2\n'
         "relationship: part_of X:3 ! part\n\n[Term]\nid: X:3\n\n[Term]\nid: X:4\n"
         "is_obsolete: true\n\n[Typedef]\nid: part_of\n"
     )
@@ -121,11 +134,16 @@ def test_owl(tmp_path):
         head + '<owl:Class rdf:about="http://x/A"><rdfs:label>heart</rdfs:label></owl:Class>'
         '<owl:Class rdf:about="http://x#B"><o:hasExactSynonym>c</o:hasExactSynonym>'
         '<rdfs:subClassOf rdf:resource="http://x/A"/><rdfs:subClassOf rdf:resource="http://y"/>'
-        '</owl:Class><owl:Class rdf:about="http://x/D"><owl:deprecated>true</owl:deprecated>'
+        '</owl:Class><owl:Class rdf:about="http://x/A"><o:exactSynonym>cor</o:exactSynonym>'
+        '<rdfs:subClassOf rdf:resource="http://x/A"/></owl:Class>'
+        '<owl:Class rdf:about="http://x/D"><owl:deprecated>true</owl:deprecated>'
         "</owl:Class></rdf:RDF>"
     )
     tax = read_owl(path)
-    assert tax.pairs() == [("heart", "http://x/A"), ("B", "http://x#B"), ("c", "http://x#B")]
+    # told of twice: the name stays, synonyms are added
+    assert tax.pairs(["http://x/A"]) == [("heart", "http://x/A"), ("cor", "http://x/A")]
+    assert tax.pairs(["http://x#B"]) == [("B", "http://x#B"), ("c", "http://x#B")]
+    assert len(tax) == 2
     assert tax.parents == {"http://x#B": ("http://x/A",)}
     path.write_text("Prefix(")
     with pytest.raises(DataError, match="RDF/XML"):

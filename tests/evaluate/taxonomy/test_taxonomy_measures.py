@@ -13,7 +13,7 @@ from vecsmith.evaluate.taxonomy import (
     zero_shot_split,
 )
 from vecsmith.train.graphs import Node2Vec
-from vecsmith.train.taxonomy import Text2Node, Text2NodeOptions
+from vecsmith.train.taxonomy import Mapped, Text2Node, Text2NodeOptions
 
 NAMES = {"r": "body", "a": "heart", "b": "lung", "a1": "heart pain", "a2": "heart failure"}
 NAMES |= {"b1": "lung pain", "b2": "lung failure", "x": "apart"}
@@ -67,6 +67,7 @@ def test_bad_measures(found, gold, ks, match):
 def test_exact_phrases():
     made = exact_phrases(["Heart  PAIN", "pain of the heart"], ["heart pain"])
     assert made.tolist() == [True, False]
+    assert exact_phrases(["ﬁbre"], ["Fibre"]).tolist() == [True]
 
 
 def test_no_phrase_of_a_dropped_concept_is_left():
@@ -98,8 +99,62 @@ def test_report(make):
     assert report.full.count == 1 and report.seen.accuracy[5] == 1.0
 
 
+class ByHeart:
+    """Knows the phrases it was trained on, and nothing else."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def fit(self, pairs):
+        self.known = dict(pairs)
+        return self
+
+    def predict(self, phrases, k=1, *, lexical=None):
+        self.asked.append(lexical)
+        rows = [self.known.get(phrase) for phrase in phrases]
+        return [
+            Mapped(p, () if n is None else (n,), (), (), 0.0)
+            for p, n in zip(phrases, rows, strict=True)
+        ]
+
+
+def test_unseen_phrases_are_asked_of_both_maps():
+    asked = []
+    tests = [(NAMES[node], [node]) for node in ("a1", "a2", "b1", "b2")]
+    how = {"drop": 0.5, "seed": 1, "lexical": 0.25}
+    report = zero_shot_report(lambda: ByHeart(asked), TAX.pairs(), tests, TAX, **how)
+    assert report.unseen.accuracy[1] == 0 and report.unseen.unmapped == 2
+    assert report.full.accuracy[1] == report.seen.accuracy[1] == 1
+    assert asked == [0.25] * 3
+
+
+def test_a_row_is_reviewed_below_either_border():
+    class Mapper:
+        def predict(self, phrases, k):
+            scores = {"near": (0.75, 0.5, 0.25), "far": (0.75, 0.25, 0.0), "one": (0.75,)}
+            return [
+                Mapped(p, ("a", "b", "r")[: len(scores[p])][:k], (), scores[p][:k], 0.5)
+                for p in phrases
+            ]
+
+    codes = [(1, "near"), (2, "far"), (3, "one")]
+
+    def made(k=1, **how):
+        return crosswalk(codes, Mapper(), k=k, **how)
+
+    assert [row.margin for row in made()] == [0.25, 0.5, np.inf]
+    assert [row.targets for row in made()] == [("a",)] * 3
+    assert [row.scores for row in made(3)] == [(0.75, 0.5, 0.25), (0.75, 0.25, 0.0), (0.75,)]
+    # what lies at a border is not below it
+    assert not any(row.review for row in made())
+    assert all(row.review for row in made(min_confidence=0.51))
+    assert [row.review for row in made(min_margin=0.5)] == [True, False, False]
+
+
 def test_shuffled_nodes(nodes):
+    before = nodes.embedding_.copy()
     made = shuffle_nodes(nodes, seed=1)
+    assert np.array_equal(nodes.embedding_, before)
     assert made.node_ids_ == nodes.node_ids_
     assert not np.array_equal(made.embedding_, nodes.embedding_)
     rows = sorted(map(tuple, made.embedding_))

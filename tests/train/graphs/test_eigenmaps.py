@@ -4,6 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 from scipy.linalg import eigh
+from scipy.sparse import csr_array, diags_array
 
 from vecsmith.core import DataError
 from vecsmith.data.graphs import GraphData
@@ -76,12 +77,27 @@ def test_parts_are_told_apart_first(kind, size) -> None:
 def test_the_known_vector_is_left_out_wherever_it_stands() -> None:
     matrix = GraphData.from_edges([(0, 1), (2, 3), (4, 5)]).adjacency
     laplacian = np.diag([1.0] * 6) - matrix.toarray()
-    from scipy.sparse import csr_array
-
     _, vectors = smallest_eigenvectors(csr_array(laplacian), 2, besides=np.ones(6))
     np.testing.assert_allclose(vectors.sum(0), 0, atol=1e-12)
     np.testing.assert_allclose(laplacian @ vectors, 0, atol=1e-12)
     np.testing.assert_allclose(vectors.T @ vectors, np.eye(2), atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [LaplacianEigenmaps, LocallyLinearEmbedding])
+def test_loops_are_no_distances(weighted, kind) -> None:
+    loops = diags_array(np.random.default_rng(0).random(len(weighted)) + 1)
+    looped = GraphData.from_scipy(weighted.adjacency + loops)
+    made = kind(dim=5).fit(weighted).vectors
+    np.testing.assert_allclose(kind(dim=5).fit(looped).vectors, made, atol=1e-5)
+
+
+@pytest.mark.parametrize("dense", [1000, 10])
+def test_the_largest_number_of_each_vector_is_positive(weighted, dense, monkeypatch) -> None:
+    monkeypatch.setattr("vecsmith.train.graphs._spectrum._DENSE", dense)
+    weights = weighted.adjacency
+    laplacian = csr_array(diags_array(np.asarray(weights.sum(1)).ravel()) - weights)
+    _, vectors = smallest_eigenvectors(laplacian, 7, besides=np.ones(len(weighted)))
+    assert (vectors[np.abs(vectors).argmax(0), np.arange(7)] > 0).all()
 
 
 def test_directions_are_forgotten() -> None:

@@ -1,10 +1,12 @@
+import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from vecsmith.core import ConfigError, DataError, ModelError, StoreError
+from vecsmith.core import ConfigError, DataError, ModelError, StoreError, numpy_generator
 from vecsmith.data.taxonomy import Taxonomy
 from vecsmith.encode.words import SubwordVectors, WordVectors
 from vecsmith.train.graphs import Node2Vec
@@ -175,6 +177,69 @@ def test_predictions_do_not_depend_on_the_batch(fitted):
         np.testing.assert_allclose(alone.scores, one.scores, atol=1e-5)
 
 
+def test_phrases_beyond_the_first_block_are_scored_by_their_own_words(fitted):
+    phrases = [phrase for phrase, _ in TAX.pairs()]
+    many = fitted.predict([*["heart"] * 300, *phrases], k=2)[300:]
+    assert [one.ids for one in many] == [one.ids for one in fitted.predict(phrases, k=2)]
+
+
+def test_all_training_phrases_are_known_with_the_weight_of_the_options(words, nodes):
+    options = replace(QUICK, epochs=1, lexical=0.5, share=0.4)
+    made = Text2Node(words, nodes, mapper="linear", options=options).fit(TAX.pairs())
+    phrases, ids = zip(*TAX.pairs(), strict=True)
+    with_words, alone = (
+        np.concatenate([scores for _, scores in made.score_blocks(phrases, lexical=weight)])
+        for weight in (None, 0)
+    )
+    own = [made.node_ids.index(node) for node in ids]
+    rows = np.arange(len(own))
+    np.testing.assert_allclose((with_words - alone)[rows, own], 0.5, atol=1e-5)
+
+
+def test_confidences_are_learned_from_what_was_held_out(words, nodes, monkeypatch):
+    """Each phrase twice: as it is, and without its own concept."""
+    seen = []
+    where = "vecsmith.train.taxonomy._text2node.fit_confidence"
+    monkeypatch.setattr(where, lambda *given: seen.append(given) or fit_confidence(*given))
+    options = replace(QUICK, epochs=5, lexical=0.5, share=0.3, seed=3)
+    made = Text2Node(words, nodes, mapper="linear", options=options).fit(TAX.pairs())
+    phrases, ids = zip(*TAX.pairs(), strict=True)
+    order = numpy_generator(3, "text2node", "held out").permutation(len(phrases))
+    held, kept = np.split(order, [int(0.3 * len(phrases))])
+    own = np.array([made.node_ids.index(node) for node in ids])
+    near = NearestPhrase([phrases[i] for i in kept], own[kept], len(made.node_ids))
+    asked = [phrases[i] for i in held]
+    cosines = made.transform(asked) @ made.node_vectors.T
+    scores = cosines + 0.5 * near.scores(asked)
+    wanted, right = [], []
+    for turn in range(2):
+        for row, node in enumerate(own[held]):
+            if turn:
+                scores[row, node] = -np.inf
+            best = scores[row].argmax()
+            second = np.sort(scores[row])[-2]
+            wanted.append([scores[row, best], scores[row, best] - second, cosines[row, best]])
+            right.append(best == node)
+    ((features, found),) = seen
+    np.testing.assert_allclose(features, wanted, atol=1e-5)
+    assert found.tolist() == right and any(right)
+
+
+def test_seeds_and_losses_make_other_maps(words, nodes):
+    state = torch.get_rng_state()
+
+    def image(seed=0, lr=1e-12, loss="cosine"):
+        options = replace(QUICK, epochs=1, share=0, seed=seed, lr=lr)
+        made = Text2Node(words, nodes, mapper="linear", loss=loss, options=options)
+        return made.fit(TAX.pairs()).transform(["heart pain"])
+
+    # with hardly any rate it is the start that differs
+    assert not np.allclose(image(), image(seed=1), atol=1e-2)
+    found = [image(lr=1e-2, loss=loss) for loss in ("cosine", "mse", "infonce")]
+    assert all(not np.allclose(a, b) for a, b in itertools.combinations(found, 2))
+    assert torch.equal(state, torch.get_rng_state())
+
+
 def test_seed_repeats(words, nodes, fitted):
     again = Text2Node(words, nodes, options=QUICK).fit(*zip(*TAX.pairs(), strict=True))
     np.testing.assert_array_equal(again.transform(["heart pain"]), fitted.transform(["heart pain"]))
@@ -184,6 +249,7 @@ def test_no_such_concept(fitted):
     known, *none = fitted.predict(["lung pain", "", "боль", "acute of the"])
     assert known.ids == ("lung:pain",) and known.confidence > none[2].confidence
     assert known.answer(0.01) == "lung:pain" and known.answer(1.1) is None
+    assert known.answer(known.confidence) == "lung:pain"
     for mapped in none[:2]:
         assert mapped.ids == () and mapped.confidence == 0 and mapped.answer(0) is None
 
@@ -206,7 +272,11 @@ def test_confidence_features_and_model():
     sure = fit_confidence(x, right)
     np.testing.assert_allclose([*sure.weights, sure.bias], [2, 0, 0, -1], atol=0.2)
     assert abs(sure.probabilities(x).mean() - right.mean()) < 0.01
-    assert 0 < fit_confidence(x[:20], np.zeros(20, bool)).probabilities(x[:1])[0] < 0.1
+    logits = x[:9] @ np.array(sure.weights) + sure.bias
+    np.testing.assert_allclose(sure.probabilities(x[:9]), 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    for alike, wanted in ((False, 1 / 22), (True, 21 / 22)):
+        constant = fit_confidence(x[:20], np.full(20, alike))
+        np.testing.assert_allclose(constant.probabilities(x[:2]), wanted)
     with pytest.raises(DataError, match="share=0"):
         fit_confidence(x[:5], right[:5])
 
@@ -261,8 +331,11 @@ class TestPhraseEncoders:
     def test_token_table(self, tiny_model, tmp_path):
         model = tiny_model(0, tmp_path)
         model.tokenizer.backend_tokenizer.enable_padding(length=40)
+        model.tokenizer.backend_tokenizer.enable_truncation(2)
         made = TokenTable.from_model(model)
         assert len(made.sequences(["open the valve"], 64)[0]) == 3
+        assert len(made.sequences(["open the valve"], 2)[0]) == 2
+        model.tokenizer.backend_tokenizer.no_truncation()
         ids = model.tokenizer("open the valve", add_special_tokens=False)["input_ids"]
         table = model[0].auto_model.get_input_embeddings().weight.detach().numpy()
         one = made.sequences(["open the valve"], 9)[0]
@@ -275,12 +348,14 @@ class TestPhraseEncoders:
             TokenTable(model.tokenizer, table[:5])
 
     def test_token_states(self, tiny_model, tmp_path):
-        made = TokenStates(tiny_model(0, tmp_path))
-        one, none = made.sequences(["open the valve", " "], 64)
+        made = TokenStates(tiny_model(0, tmp_path), batch_size=3)
+        none, one = made.sequences([" ", "open the valve"], 64)
+        np.testing.assert_array_equal(made.sequences(["open the valve"], 2)[0], one[:2])
         assert one.shape == (5, 32) and none.shape == (0, 32) and made.dims == 32
         made.save(tmp_path / "w")
         again = load_phrase_encoder(tmp_path / "w")
         np.testing.assert_allclose(again.sequences(["open the valve"], 64)[0], one, atol=1e-6)
+        assert again.batch_size == 3
 
     def test_others_are_refused(self):
         with pytest.raises(ConfigError, match="WordVectors"):
