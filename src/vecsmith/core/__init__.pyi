@@ -1,4 +1,5 @@
 from ._batches import EpochBatches as EpochBatches
+from ._batches import like_length_batches as like_length_batches
 from ._errors import ConfigError as ConfigError
 from ._errors import DataError as DataError
 from ._errors import MissingExtra as MissingExtra
@@ -57,12 +58,13 @@ __all__ = [
     "cache_dir",
     "did_you_mean",
     "fit",
-    "hardware",
     "fresh_dir",
+    "hardware",
     "hash_text",
     "is_disk_error",
     "last_checkpoint",
     "leave_processes_at_exit",
+    "like_length_batches",
     "mean_interval",
     "numpy_generator",
     "paired_interval",
@@ -70,8 +72,8 @@ __all__ = [
     "permutation_p",
     "progress",
     "read_json",
-    "release_memory",
     "recover_dir",
+    "release_memory",
     "replace_dir",
     "require",
     "seed_everything",

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._errors import ConfigError, DataError
 from ._seeds import numpy_generator
@@ -42,6 +43,28 @@ class EpochBatches:
     def __iter__(self) -> Iterator[Any]:
         """Go through the batches."""
         return iter(self.batches)
+
+
+def like_length_batches(
+    lengths: Iterable[int], batch_size: int, rng: np.random.Generator, *, pool: int = 20
+) -> Iterator[NDArray[np.int64]]:
+    """Batch rows of like length for training, so that little is padded, in a random order.
+
+    Args:
+        lengths: Tokens of each row.
+        batch_size: Rows of a batch; the last one may have fewer.
+        rng: Draws the order; the next epoch needs another state of it.
+        pool: Batches whose rows are sorted together; more pad less, and mix less.
+
+    Yields:
+        Numbers of the rows of a batch.
+    """
+    sizes = np.fromiter(lengths, np.int64)
+    order = rng.permutation(len(sizes))
+    pools = (order[at : at + batch_size * pool] for at in range(0, len(order), batch_size * pool))
+    order = np.concatenate([p[np.argsort(sizes[p], kind="stable")] for p in pools] or [order])
+    for start in rng.permutation(-(-len(order) // batch_size)) * batch_size:
+        yield order[start : start + batch_size]
 
 
 def random_states(*, cuda: bool = True) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from vecsmith.train.reading import (
     reading_features,
     span_in_window,
 )
-from vecsmith.train.reading._reader import TASKS, length_batches
+from vecsmith.train.reading._reader import TASKS
 
 NAMES = {"m": "marfan syndrome", "h": "large head"}
 VECTORS = {"m": np.full(16, 0.5, np.float32), "h": np.full(16, -0.5, np.float32)}
@@ -164,15 +164,6 @@ def test_repeats_by_seed(bert):
         reader_of(bert, "label", labels=("no", "yes"), epochs=2).fit(LABELS) for _ in range(2)
     )
     assert np.array_equal(first.scores(LABELS), again.scores(LABELS))
-
-
-def test_batches_hold_every_feature_once(bert):
-    features = reader_of(bert, "label", labels=("no", "yes")).dataset(LABELS * 3)
-    how = ReadingOptions(batch_size=5)
-    batches = list(length_batches(features, how, 0))
-    assert sorted(np.concatenate(batches)) == list(range(len(features)))
-    assert max(map(len, batches)) == 5
-    assert [b.tolist() for b in batches] != [b.tolist() for b in length_batches(features, how, 1)]
 
 
 def test_batch_size_does_not_change_answers(bert):

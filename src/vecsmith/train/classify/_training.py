@@ -8,15 +8,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vecsmith.core import Budget, EpochBatches, FitOptions, fit, numpy_generator
+from vecsmith.core import (
+    Budget,
+    EpochBatches,
+    FitOptions,
+    fit,
+    like_length_batches,
+    numpy_generator,
+)
 
 from ._config import OPTIMIZERS, ClassifierTraining
 from ._word_tokenizer import pad_ids
 
 Rows = Sequence[Sequence[int]]
 Held = tuple[Rows, NDArray[np.int64]]
-# batches that are sorted by length together
-_POOL = 20
 
 
 def train(
@@ -122,17 +127,7 @@ def length_batches(
         Ids, mask and labels.
     """
     rng = numpy_generator(how.seed, "classifier", f"epoch {epoch}")
-    order = rng.permutation(len(rows))
-    lengths = np.array([len(row) for row in rows])[order]
-    size = how.batch_size * _POOL
-    pools = [
-        order[i : i + size][np.argsort(lengths[i : i + size], kind="stable")]
-        for i in range(0, len(order), size)
-    ]
-    order = np.concatenate(pools)
-    starts = rng.permutation(-(-len(order) // how.batch_size)) * how.batch_size
-    for start in starts:
-        part = order[start : start + how.batch_size]
+    for part in like_length_batches(map(len, rows), how.batch_size, rng):
         ids, mask = pad_ids([rows[i] for i in part], 0)
         yield ids, mask, torch.from_numpy(numbers[part])
 

@@ -25,6 +25,7 @@ from vecsmith.core import (
     ModelError,
     fit,
     fresh_dir,
+    like_length_batches,
     numpy_generator,
     require,
     seed_everything,
@@ -37,8 +38,6 @@ from ._features import Feature, reading_features
 from ._options import ReadingOptions
 from ._spans import Span, best_span
 
-# batches that are sorted by length together
-_POOL = 20
 TASKS = {
     "span": "AutoModelForQuestionAnswering",
     "label": "AutoModelForSequenceClassification",
@@ -152,9 +151,11 @@ class Reader:
         how, features = self.options, self.dataset(questions)
         seed_everything(how.seed)
         steps = -(-len(features) // how.batch_size)
+        lengths = [len(feature.windows[0].input_ids) for feature in features]
 
         def batches(epoch: int) -> Iterator[dict[str, Any]]:
-            for part in length_batches(features, how, epoch):
+            rng = numpy_generator(how.seed, "reading", f"epoch {epoch}")
+            for part in like_length_batches(lengths, how.batch_size, rng):
                 yield self.collate([features[i] for i in part])
 
         fit(
@@ -323,33 +324,6 @@ class Reader:
         names = model.config.id2label
         labels = [names[i] for i in sorted(names)] if task == "label" else ()
         return cls(model.eval(), fuser, task=task, labels=labels, options=options)
-
-
-def length_batches(
-    features: Sequence[Feature], how: ReadingOptions, epoch: int
-) -> Iterator[NDArray[np.int64]]:
-    """Batch features of like length, in an order that each epoch draws anew.
-
-    Args:
-        features: At least one.
-        how: Batch size and seed.
-        epoch: Number of the epoch.
-
-    Yields:
-        Places of the features of a batch.
-    """
-    rng = numpy_generator(how.seed, "reading", f"epoch {epoch}")
-    order = rng.permutation(len(features))
-    lengths = np.array([len(feature.windows[0].input_ids) for feature in features])
-    pool = how.batch_size * _POOL
-    order = np.concatenate(
-        [
-            part[np.argsort(lengths[part], kind="stable")]
-            for part in (order[i : i + pool] for i in range(0, len(order), pool))
-        ]
-    )
-    for start in rng.permutation(-(-len(order) // how.batch_size)) * how.batch_size:
-        yield order[start : start + how.batch_size]
 
 
 def _margin(span: Span, starts: Any, ends: Any, how: ReadingOptions) -> float:

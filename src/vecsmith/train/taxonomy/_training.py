@@ -7,7 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vecsmith.core import Budget, EpochBatches, FitOptions, fit, numpy_generator
+from vecsmith.core import (
+    Budget,
+    EpochBatches,
+    FitOptions,
+    fit,
+    like_length_batches,
+    numpy_generator,
+)
 
 from ._losses import LOSSES
 from ._options import Text2NodeOptions
@@ -69,11 +76,8 @@ def train_mapper(
         return EpochBatches(steps, _epoch(epoch))
 
     def _epoch(epoch: int) -> Iterator[Batch]:
-        order = numpy_generator(options.seed, "text2node", f"epoch {epoch}").permutation(
-            len(sequences)
-        )
-        for start in range(0, len(order), options.batch_size):
-            rows = order[start : start + options.batch_size]
+        rng = numpy_generator(options.seed, "text2node", f"epoch {epoch}")
+        for rows in like_length_batches(map(len, sequences), options.batch_size, rng):
             yield (*padded([sequences[row] for row in rows]), torch.from_numpy(concepts[rows]))
 
     mapper.to(options.device)
