@@ -69,6 +69,14 @@ def test_words_lie_in_order_and_lose_no_letter(text):
     assert all(i in covered for i, c in enumerate(text) if c.isalnum())
 
 
+def test_scripts_without_spaces_may_follow_others_and_joiners_fold():
+    assert ids("x发热y") == ["zh"]
+    linker = DictionaryLinker({1: "ab cd"})
+    for text in ("a\u200db cd", "ab c\u200cd"):
+        (span,) = linker.link(f"x {text} y")
+        assert span.text == text
+
+
 def test_ambiguous_phrases_are_told():
     linker = DictionaryLinker(
         {1: "Cold", 2: "cold", 3: "Flu"}, {1: ["AB"], 3: ["AB", "influenza", "cold"]}
@@ -102,6 +110,13 @@ def test_saved_linker_comes_back(tmp_path):
     text = "MFS, large head, Strasse, 发热"
     assert again.link(text) == LINKER.link(text)
     assert again.ambiguous == LINKER.ambiguous
+    strict = DictionaryLinker({1: "all", 2: "abc", 3: "pain"}, exclude=["all"], min_letters=4)
+    strict.save(tmp_path / "strict")
+    for linker in (strict, DictionaryLinker.load(tmp_path / "strict")):
+        assert [span.id for span in linker.link("all abc pain")] == [3]
+    every = DictionaryLinker({1: "all", 2: "abc"}, exclude=["all"])
+    every.save(tmp_path / "every")
+    assert [s.id for s in DictionaryLinker.load(tmp_path / "every").link("all abc")] == [2]
     (tmp_path / "linker" / "settings.json").write_text("{}", "utf-8")
     with pytest.raises(StoreError, match="dictionary linker"):
         DictionaryLinker.load(tmp_path / "linker")

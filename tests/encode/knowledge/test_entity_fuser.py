@@ -14,6 +14,7 @@ from vecsmith.encode.knowledge import (
     DefinitionVectors,
     DictionaryLinker,
     EntityFuser,
+    EntitySpan,
     grow_embeddings,
     matched_random,
     mean_vectors,
@@ -115,6 +116,59 @@ def test_windows_hold_every_token_of_the_context(bert, context, stride):
     assert set(wanted) <= {row for part in found for row in part}
 
 
+def test_an_entity_that_comes_twice_is_appended_once(bert):
+    fuser = fuser_of(bert)
+    question = "large head marfan syndrome large head"
+    (window,) = fuser.encode(question)
+    found = [window.input_ids[place] for place in window.entities]
+    assert found == [fuser.token_ids["h"], fuser.token_ids["m"]]
+    assert [window.question_offsets[place] for place in window.entities] == [(0, 10), (11, 26)]
+
+
+def test_a_token_under_two_mentions_belongs_to_the_first(bert):
+    class Halves:
+        def link(self, text):
+            return [EntitySpan(4, 8, "synd", "m", "m"), EntitySpan(8, 12, "rome", "h", "h")]
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bert)
+    for layout, wanted in (("dekcor", ["m"]), ("replace", ["m"]), ("bertram", ["m"])):
+        fuser = EntityFuser(tokenizer, linker=Halves(), vectors=VECTORS, layout=layout)
+        (window,) = fuser.encode("why syndrome")
+        found = [window.input_ids[place] for place in window.entities]
+        assert found == [fuser.token_ids[key] for key in wanted]
+
+
+def test_the_tokenizer_that_was_given_stays_as_it_was(bert):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bert)
+    size = len(tokenizer)
+    tokenizer.backend_tokenizer.enable_truncation(2)
+    tokenizer.backend_tokenizer.enable_padding(length=20)
+    linker = DictionaryLinker(NAMES)
+    fuser = EntityFuser(tokenizer, linker=linker, vectors=VECTORS)
+    assert len(tokenizer) == size and len(fuser.tokenizer) == size + len(VECTORS)
+    assert fuser.encode(QUESTION, "why pain") == fuser_of(bert).encode(QUESTION, "why pain")
+
+
+def test_ids_that_read_alike_have_tokens_of_their_own(bert):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(bert)
+    vectors = {1: np.ones(16), "1": np.zeros(16)}
+    linker = DictionaryLinker({1: "pain", "1": "fever"})
+    fuser = EntityFuser(tokenizer, linker=linker, vectors=vectors)
+    (window,) = fuser.encode("fever")
+    assert len(set(fuser.token_ids.values())) == 2
+    assert [window.input_ids[place] for place in window.entities] == [fuser.token_ids["1"]]
+
+
+def test_batches_are_padded_with_the_tokenizers_own(folder):
+    fuser = fuser_of(folder)
+    windows = [*fuser.encode("why"), *fuser.encode(QUESTION)]
+    made = fuser.collate(windows)
+    short = len(windows[0].input_ids)
+    pad = fuser.tokenizer.pad_token_id
+    assert (made["input_ids"][0, short:] == pad).all()
+    assert made["attention_mask"].sum(1).tolist() == [short, len(windows[1].input_ids)]
+
+
 def test_no_window_is_needless(bert):
     fuser = fuser_of(bert, "plain")
     context = "pain " * 20
@@ -122,6 +176,10 @@ def test_no_window_is_needless(bert):
     windows = fuser.encode("why", context, max_length=12, stride=4)
     assert [w.offsets[3][0] // 5 for w in windows] == [0, 4, 8, 12]
     assert len(fuser.encode("why", context, max_length=12, stride=None)) == 1
+    # steps as long as a window leave no token out, longer ones would
+    assert len(fuser.encode("why", context, max_length=12, stride=8)) == 3
+    with pytest.raises(ConfigError, match="from 1 to 8"):
+        fuser.encode("why", context, max_length=12, stride=9)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +223,9 @@ def test_tied_output_embeddings_are_untouched(bert):
     assert model.get_output_embeddings().weight is before
     assert torch.equal(before, copy)
     assert model.get_input_embeddings().weight is not before
+    model.tie_weights()
+    assert model.get_output_embeddings().weight is before
+    assert model.get_input_embeddings().padding_idx == 0
     model(**fuser_of(bert).collate(fuser_of(bert).encode(QUESTION)))
 
 
@@ -261,6 +322,17 @@ def test_definitions_are_read_by_the_pooler(bert):
     assert np.allclose(found["c"], wanted, atol=1e-6)
     together = DefinitionVectors(str(bert), batch_size=8).encode(texts)
     assert all(np.allclose(found[k], together[k], atol=1e-5) for k in found)
+    long = reader.tokenizer(texts["a"], return_tensors="pt")
+    with torch.no_grad():
+        states = reader.model(**long).last_hidden_state[0]
+    pooled = {"cls": states[0], "mean": states.mean(0)}
+    for pooling, one in pooled.items():
+        rows = DefinitionVectors(str(bert), pooling=pooling).encode(texts | {"d": "pain " * 20})
+        assert np.allclose(rows["a"], one.numpy(), atol=1e-5)
+    cut = DefinitionVectors(str(bert), max_tokens=4).encode({"a": "pain in the head"})
+    assert np.allclose(cut["a"], reader.encode({"a": "pain in"})["a"], atol=1e-5)
+    reader.model.train()
+    assert np.allclose(reader.encode(texts)["c"], wanted, atol=1e-6) and reader.model.training
     for pooling in ("cls", "mean"):
         unit = DefinitionVectors(str(bert), pooling=pooling, norm=2.0).encode(texts)
         assert np.linalg.norm(unit["a"]) == pytest.approx(2.0, rel=1e-5)

@@ -1,5 +1,6 @@
 """Entity vectors: losses against plain loops, scores and ranks against PyKEEN's, bad graphs."""
 
+import logging
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from vecsmith.train.knowledge import (
     split_triples,
     summarise_ranks,
 )
+from vecsmith.train.knowledge._kg_embedder import _batches
 from vecsmith.train.knowledge._products import PRODUCTS, shared_scores
 from vecsmith.train.knowledge._pykeen import make_model, quiet_pykeen
 
@@ -90,6 +92,97 @@ def test_products_are_pykeens_scores(name):
         assert float(model.score_hrt(single)) == pytest.approx(float(tails[0, 1]), abs=1e-6)
 
 
+def test_powers_of_distances_take_pykeens_way():
+    model = make_model("transe", sizes=(9, 2), dim=6, seed=1, settings={"power_norm": True})
+    pairs, others = torch.tensor([[0, 1], [7, 0]]), torch.tensor([0, 3, 8])
+    with torch.no_grad(), quiet_pykeen():
+        found = shared_scores("transe", model, pairs, others, heads=False)
+        assert torch.allclose(found, model.score_t(pairs)[:, others])
+
+
+@pytest.mark.parametrize("name", ["transe", "distmult", "complex", "rotate"])
+def test_scores_are_those_of_the_papers(name):
+    kge = KGEmbedder(name, dim=3, options=QUICK).fit(ring(5))
+    half = kge.entity_vectors.astype(np.float64)
+    relation = kge._net.relation_representations[0](None).detach().numpy()
+    if name in ("complex", "rotate"):
+        half = half[:, :3] + 1j * half[:, 3:]
+    if name == "rotate":
+        np.testing.assert_allclose(np.abs(relation), 1, atol=1e-6)
+    h, r, t = half[0], relation[0], half[1]
+    wanted = {
+        "transe": lambda: -np.linalg.norm(h + r - t),
+        "distmult": lambda: (h * r * t).sum(),
+        "complex": lambda: (h * r * t.conj()).sum().real,
+        "rotate": lambda: -np.linalg.norm(h * r - t),
+    }[name]()
+    assert kge.score([(0, "next", 1)])[0] == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize("margin", [None, 1.5])
+@pytest.mark.parametrize("name", ["transe", "complex"])
+def test_the_loss_of_a_batch_is_that_of_its_parts(name, margin):
+    """Both holes, the model's own margin, the decay and PyKEEN's regulariser."""
+    graph = KnowledgeGraph.from_triples(ring(6))
+    how = KGOptions(margin=margin, temperature=0.5, decay=0.2)
+    kge = KGEmbedder(name, dim=4, options=how, settings={"regularizer": "lp"})
+    model = kge._make(graph)
+    rows = torch.from_numpy(graph.triples[:4])
+    heads, tails = torch.tensor([0, 3, 5]), torch.tensor([1, 2, 4])
+    with quiet_pykeen():
+        found = float(kge._loss(model, rows, heads, tails).detach())
+        # what other scores left behind is forgotten
+        model.post_parameter_update()
+        positive = model.score_hrt(rows).flatten()
+        regular = float(model.collect_regularization_term().detach())
+        wrong_tails = model.score_t(rows[:, :2])[:, tails]
+        wrong_heads = model.score_h(rows[:, 1:])[:, heads]
+    own = (6.0 if name == "transe" else 0.0) if margin is None else margin
+    total = regular
+    for wrong, allowed in (
+        (wrong_tails, rows[:, 2:] != tails),
+        (wrong_heads, rows[:, :1] != heads),
+    ):
+        part = self_adversarial_loss(positive, wrong, margin=own, temperature=0.5, allowed=allowed)
+        total += float(part.detach())
+    vectors = model.entity_representations[0](rows[:, [0, 2]].flatten()).detach().abs()
+    assert regular > 0
+    assert found == pytest.approx(total + 0.2 * float(vectors.square().sum(-1).mean()), rel=1e-4)
+
+
+def test_constraints_hold_before_each_step():
+    graph = KnowledgeGraph.from_triples(ring(6))
+    kge = KGEmbedder("rotate", dim=4, options=QUICK)
+    model = kge._make(graph)
+    turns = model.relation_representations[0]
+    with torch.no_grad():
+        for weight in turns.parameters():
+            weight.mul_(3)
+    with quiet_pykeen():
+        kge._loss(model, torch.from_numpy(graph.triples[:4]), torch.tensor([0]), torch.tensor([1]))
+    np.testing.assert_allclose(turns(None).abs().detach(), 1, atol=1e-5)
+
+
+def test_each_epoch_has_an_order_and_wrong_entities_of_its_own():
+    graph = KnowledgeGraph.from_triples(ring())
+    first, again, second = (list(_batches(graph, QUICK, epoch)) for epoch in (0, 0, 1))
+    rows = torch.cat([part for part, _, _ in first])
+    assert sorted(rows.tolist()) == sorted(graph.triples.tolist())
+    for place in range(3):
+        assert torch.equal(first[0][place], again[0][place])
+        assert not torch.equal(first[0][place], second[0][place])
+
+
+def test_pykeens_log_is_as_loud_as_before():
+    logger = logging.getLogger("pykeen")
+    before = logger.level
+    logger.setLevel(logging.DEBUG)
+    with quiet_pykeen():
+        assert logger.level == logging.ERROR
+    assert logger.level == logging.DEBUG
+    logger.setLevel(before)
+
+
 @pytest.mark.parametrize("name", ["distmult", "complex", "rotate", "transe", "simple"])
 def test_fits_any_model_and_repeats_by_seed(name):
     first = KGEmbedder(name, dim=4, options=QUICK).fit(ring())
@@ -152,6 +245,30 @@ def test_evaluation_is_pykeens():
     assert found.hits[10] == pytest.approx(theirs.get_metric("both.realistic.hits_at_10"))
 
 
+def test_further_facts_are_no_rivals():
+    train = [(i, "r", (i + 1) % 8) for i in range(8)]
+    kge = KGEmbedder(dim=3, options=QUICK).fit(train)
+    asked, more = [(0, "r", 4)], [(0, "r", k) for k in (2, 3, 5)] + [(k, "r", 4) for k in (5, 6)]
+    for known in ([], more):
+        found = kge.evaluate(asked, known=known).ranks
+        facts = {*train, *asked, *known}
+        for side in range(2):
+            rivals = [(e, "r", 4) if side == 0 else (0, "r", e) for e in range(8)]
+            scores = dict(zip(rivals, kge.score(rivals), strict=True))
+            above = [f for f in rivals if f not in facts and scores[f] > scores[asked[0]]]
+            assert found[side, 0] == 1 + len(above)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_is_held_out_is_known_from_training(seed):
+    rng = np.random.default_rng(seed)
+    triples = [(h, f"r{r}", t) for h, r, t in rng.integers(0, 7, (24, 3)).tolist()]
+    train, held = split_triples(triples, share=0.6, seed=seed)
+    known = {e for h, _, t in train for e in (h, t)}
+    assert {e for h, _, t in held for e in (h, t)} <= known
+    assert {r for _, r, _ in held} <= {r for _, r, _ in train}
+
+
 def test_split_leaves_no_pair_on_both_sides():
     triples = [(i, "a", j) for i in range(12) for j in range(12) if (i * j) % 3 == 1]
     triples += [(t, "b", h) for h, _, t in triples]
@@ -209,8 +326,9 @@ def test_bad_arguments_are_refused():
         KGEmbedder(dim=0)
     with pytest.raises(ConfigError, match="epochs"):
         KGOptions(epochs=0)
-    with pytest.raises(ConfigError, match="lr"):
-        KGOptions(lr=0)
+    for wrong in ({"lr": 0}, {"temperature": -0.5}, {"decay": -1.0}):
+        with pytest.raises(ConfigError, match="lr"):
+            KGOptions(**wrong)
     with pytest.raises(ConfigError, match="fit first"):
         _ = KGEmbedder().entity_vectors
     kge = KGEmbedder(dim=2, options=QUICK).fit(ring())
@@ -221,11 +339,13 @@ def test_bad_arguments_are_refused():
 
 
 def test_saved_vectors_come_back_bit_for_bit(tmp_path):
-    kge = KGEmbedder("rotate", dim=3, options=QUICK).fit([*ring(), (("a", 1), "next", 0)])
+    kge = KGEmbedder("rotate", dim=3, options=QUICK)
+    kge.fit([*ring(), (("a", 1), "next", 0)], {3: "three"})
     kge.save_pretrained(tmp_path / "kge")
     again = KGEmbedder.from_pretrained(tmp_path / "kge")
     assert np.array_equal(kge.entity_vectors, again.entity_vectors)
     assert (again.ids, again.names, again.losses) == (kge.ids, kge.names, kge.losses)
+    assert again.options == QUICK and again.names[3] == "three"
     assert np.array_equal(kge.score(ring()), again.score(ring()))
     files = {p.suffix for p in (tmp_path / "kge").iterdir()}
     assert files == {".json", ".safetensors"}
