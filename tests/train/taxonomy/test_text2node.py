@@ -22,7 +22,7 @@ from vecsmith.train.taxonomy import (
     mapping_loss,
     phrase_words,
 )
-from vecsmith.train.taxonomy._confidence import confidence_features, fit_confidence
+from vecsmith.train.taxonomy._confidence import confidence_features, fit_confidence, held_out
 from vecsmith.train.taxonomy._nearest import top
 from vecsmith.train.taxonomy._phrases import load_phrase_encoder
 from vecsmith.train.taxonomy._text2node import _centred
@@ -204,9 +204,10 @@ def test_confidences_are_learned_from_what_was_held_out(words, nodes, monkeypatc
     options = replace(QUICK, epochs=5, lexical=0.5, share=0.3, seed=3)
     made = Text2Node(words, nodes, mapper="linear", options=options).fit(TAX.pairs())
     phrases, ids = zip(*TAX.pairs(), strict=True)
-    order = numpy_generator(3, "text2node", "held out").permutation(len(phrases))
-    held, kept = np.split(order, [int(0.3 * len(phrases))])
     own = np.array([made.node_ids.index(node) for node in ids])
+    rng = numpy_generator(3, "text2node", "held out")
+    held = held_out(own, int(0.3 * len(phrases)), rng)
+    kept = np.setdiff1d(np.arange(len(phrases)), held)
     near = NearestPhrase([phrases[i] for i in kept], own[kept], len(made.node_ids))
     asked = [phrases[i] for i in held]
     cosines = made.transform(asked) @ made.node_vectors.T
@@ -258,7 +259,47 @@ def test_confidence_is_left_out_where_it_is_not_calibrated(words, nodes, fitted)
     assert np.isnan(fitted.predict(["lung pain"], lexical=0)[0].confidence)
     options = Text2NodeOptions(hidden=4, epochs=1, share=0)
     made = Text2Node(words, nodes, mapper="linear", options=options).fit(TAX.pairs())
-    assert np.isnan(made.predict(["lung pain"])[0].confidence)
+    answer = made.predict(["lung pain"])[0]
+    assert np.isnan(answer.confidence) and answer.answer(0) == answer.ids[0]
+    with pytest.raises(ModelError, match="calibrate"):
+        answer.answer()
+
+
+def test_no_concept_loses_its_only_phrase_to_the_confidences():
+    concepts = np.repeat(np.arange(40), 1 + np.arange(40) % 3)
+    held = held_out(concepts, 20, np.random.default_rng(0))
+    assert len(set(held)) == 20
+    assert set(np.delete(concepts, held)) == set(range(40))
+    assert held.tolist() != held_out(concepts, 20, np.random.default_rng(1)).tolist()
+    # no more than can be spared, unless that is too few to learn from
+    assert len(held_out(concepts, 79, np.random.default_rng(0))) == len(concepts) - 40
+    assert len(held_out(np.arange(30), 12, np.random.default_rng(0))) == 12
+
+
+def test_confidences_from_phrases_of_ones_own(words, nodes):
+    options = replace(QUICK, lexical=0.5, share=0)
+    made = Text2Node(words, nodes, mapper="linear", options=options).fit(TAX.pairs())
+    told = [f"{sign} {organ}" for organ in ORGANS for sign in SIGNS]
+    right = [f"{organ}:{sign}" for organ in ORGANS for sign in SIGNS]
+    asked = [*told, "боль", *["acute of the"] * 25]
+    assert made.calibrate(asked, [*right, None, *[None] * 25]) is made
+    rows = made.predict(asked)
+    best, features = zip(
+        *(confidence_features(s, c) for _, s, c in made._blocks(asked, 0.5)), strict=True
+    )
+    hit = [made.node_ids[i] == node for i, node in zip(np.concatenate(best), right, strict=False)]
+    kept = [i for i in range(len(asked)) if i != 25]
+    wanted = fit_confidence(np.concatenate(features)[kept], np.array([*hit, *[False] * 25]))
+    known = wanted.probabilities(np.concatenate(features)[kept])
+    np.testing.assert_allclose([rows[i].confidence for i in kept], known, rtol=1e-6)
+    assert np.mean([rows[i].confidence for i in range(25)]) > 0.5 > rows[-1].confidence
+    for given, message in (
+        ((asked, right), "51 and 25"),
+        ((told[:3], right[:3]), "at least 10"),
+        ((told, ["nowhere"] * 25), "nowhere"),
+    ):
+        with pytest.raises(DataError, match=message):
+            made.calibrate(*given)
 
 
 def test_confidence_features_and_model():

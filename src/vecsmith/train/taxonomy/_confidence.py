@@ -60,6 +60,33 @@ def confidence_features(scores: Floats, cosines: Floats) -> tuple[Ids, Floats]:
     return best, np.stack([two[:, 1], two[:, 1] - two[:, 0], cosines[rows, best]], 1)
 
 
+def held_out(concepts: Ids, count: int, rng: np.random.Generator) -> Ids:
+    """Choose phrases to learn confidences from: those whose concept keeps another one, if it can.
+
+    A concept whose only phrase is taken away is as hard to find as one that never had any, and
+    confidences learned from such phrases would be far too low for all others.
+
+    Args:
+        concepts: Number of the concept of each phrase, shape (phrases,).
+        count: Phrases to choose at most; only if fewer than ten can be spared, others fill up.
+        rng: Draws them.
+
+    Returns:
+        Their numbers, in the order drawn.
+    """
+    left = np.bincount(concepts)
+    spared, others = [], []
+    for row in rng.permutation(len(concepts)):
+        if left[concepts[row]] > 1:
+            left[concepts[row]] -= 1
+            spared.append(row)
+        else:
+            others.append(row)
+    if len(spared) < LEAST:
+        spared += others
+    return np.array(spared[:count], np.int64)
+
+
 def fit_confidence(features: Floats, right: NDArray[np.bool_]) -> Confidence:
     """Learn the model.
 

@@ -30,7 +30,7 @@ from vecsmith.core import DataError, ModelError, fresh_dir, numpy_generator, sho
 from vecsmith.data.graphs._graph import find_places
 from vecsmith.encode._state import read_state, reading, write_state_into
 
-from ._confidence import Confidence, confidence_features, fit_confidence
+from ._confidence import Confidence, confidence_features, fit_confidence, held_out
 from ._nearest import NearestPhrase, top
 from ._options import LOSS_NAMES, MAPPER_NAMES, Text2NodeOptions, check_name
 from ._phrases import as_phrase_encoder, load_phrase_encoder
@@ -67,8 +67,16 @@ class Mapped:
 
         Returns:
             The first concept, or None for "no such concept".
+
+        Raises:
+            ModelError: There is no confidence to decide by.
         """
-        return self.ids[0] if self.ids and self.confidence >= min_confidence else None
+        if self.confidence != self.confidence and min_confidence > 0:
+            raise ModelError(
+                "no confidence was calibrated for this answer: fit with share above 0 and keep the "
+                "options' lexical, call calibrate with phrases of your own, or take answer(0)"
+            )
+        return self.ids[0] if self.ids and not self.confidence < min_confidence else None
 
 
 class Text2Node:
@@ -134,9 +142,9 @@ class Text2Node:
         sequences = self.words.sequences(texts, self.options.max_tokens)
         _refuse_unknown(texts, sequences)
         o = self.options
-        order = numpy_generator(o.seed, "text2node", "held out").permutation(len(texts))
-        held, kept = np.split(order, [int(len(texts) * o.share)])
-        kept.sort()
+        rng = numpy_generator(o.seed, "text2node", "held out")
+        held = held_out(places, int(len(texts) * o.share), rng)
+        kept = np.setdiff1d(np.arange(len(texts)), held)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(o.seed)
             net = MAPPERS[self.mapper](self.words.dims, self.node_vectors.shape[1], o)
@@ -193,6 +201,39 @@ class Text2Node:
             right.append(np.zeros(len(rows), np.bool_))
         made = np.concatenate(features) if features else np.zeros((0, 3), np.float32)
         self._confidence = fit_confidence(made, np.concatenate(right or [np.zeros(0, np.bool_)]))
+
+    def calibrate(self, phrases: Sequence[str], nodes: Sequence[Hashable | None]) -> "Text2Node":
+        """Learn confidences anew, from phrases as they will come.
+
+        What `fit` learns them from are the taxonomy's own phrases, half of them without their
+        concept; where yours are worded otherwise, or few of them lack a concept, give some.
+
+        Args:
+            phrases: At least ten texts that were not trained on.
+            nodes: Right concept of each; None where there is none.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ModelError: Not fitted.
+            DataError: Too few phrases, other lengths, or a concept that the graph does not have.
+        """
+        self._check(phrases)
+        if len(phrases) != len(nodes):
+            raise DataError(f"each phrase needs one node; got {len(phrases)} and {len(nodes)}")
+        named = [row for row, node in enumerate(nodes) if node is not None]
+        wanted = np.full(len(phrases), -1, np.int64)
+        wanted[named] = find_places(self._places, [nodes[row] for row in named])
+        features, right = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.bool_)]
+        for rows, scores, cosines in self._blocks(phrases, self.options.lexical):
+            best, of = confidence_features(scores, cosines)
+            # a phrase without a known word gets confidence 0 anyway
+            known = scores.any(1)
+            features.append(of[known])
+            right.append((best == wanted[rows])[known])
+        self._confidence = fit_confidence(np.concatenate(features), np.concatenate(right))
+        return self
 
     def transform(self, phrases: Sequence[str]) -> Floats:
         """Bring phrases into the space of the nodes.

@@ -92,7 +92,7 @@ def train_mapper(
             cpu=options.device == "cpu",
             description="text to node",
         ),
-        optimizer=torch.optim.Adam(mapper.parameters(), lr=options.lr),
+        optimizer=torch.optim.Adam(mapper.parameters(), lr=options.lr, fused=True),
     )
     return float(result.loss)
 
