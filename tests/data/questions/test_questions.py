@@ -58,6 +58,21 @@ def test_known_pairs_are_no_no():
         annotation_questions(ROWS, NAMES, BRANCHES, seldom=0.9, often=0.5, rng=rng())
 
 
+def test_borders_of_often_and_seldom():
+    parts = {"s0": 0.8, "s1": 0.79, "s2": 0.3, "s3": 0.29, "s4": 0.0}
+    rows = [(f"d{i}", sign, part) for i in range(4) for sign, part in parts.items()]
+    rows += [("d4" if j < 8 else "d5", f"s{j}", None) for j in range(5, 12)]
+    made = annotation_questions(rows, NAMES, BRANCHES, size=300, rng=rng())
+    assert {q.facts[1] for q in made if q.label == "yes"} == {"s0"}
+    assert {q.facts[1] for q in made if q.label == "maybe"} == {"s3"}
+    few = annotation_questions(rows, NAMES, BRANCHES, size=7, rng=rng())
+    assert len(few) == 6
+    # shuffled, and each "no" of any sign of the branch
+    labels = [q.label for q in made]
+    assert labels != sorted(labels, key=ANSWERS.index)
+    assert len({q.facts[1] for q in made if q.label == "no"}) > 1
+
+
 def test_sources_that_disagree_are_averaged():
     rows = [*ROWS, *((d, s, 0.1) for d, s, f in ROWS if f == 0.9)]
     with pytest.raises(DataError, match="'yes': 0"):

@@ -14,6 +14,7 @@ from vecsmith.decode.equations import (
     train_decoder,
 )
 from vecsmith.encode.formulas import Snip
+from vecsmith.train.formulas import PairSource
 
 SMALL = {"width": 16, "layers": 1, "heads": 2, "feedforward": 32, "latent": 8, "number_dims": 4}
 EASY = ExpressionOptions(
@@ -152,6 +153,29 @@ def test_training_learns_and_leaves_the_encoders(snip):
     assert not decoder.training and result.model is decoder
 
 
+def test_the_loss_is_the_mean_over_tokens_that_are_no_padding(snip, decoder):
+    from vecsmith.decode.equations._decoder_training import _Written
+
+    samples = ExpressionGenerator(1, options=EASY, points=POINTS).batch(6, "loss")
+    batch = PairSource(snip, samples, batch=6).kept
+    assert (batch.formulas[:, -1] == 0).any()
+    latents = snip.normalised(snip.numeric(batch.points, batch.mask))
+    terms = []
+    for latent, row in zip(latents, batch.formulas, strict=True):
+        ids = row[row > 0]
+        scores = decoder(latent[None], ids[None, :-1])[0].log_softmax(-1)
+        terms += [-float(line[i].detach()) for line, i in zip(scores, ids[1:], strict=True)]
+    assert float(_Written(snip, decoder)(batch).detach()) == pytest.approx(np.mean(terms), rel=1e-4)
+
+
+def test_a_cold_draw_is_the_greedy_line_and_has_its_probability(decoder):
+    greedy = decode_formulas(decoder, Z, beams=1)
+    cold = decode_formulas(decoder, Z, beams=1, temperature=1e-4, seed=3)
+    for one, other in zip(greedy, cold, strict=True):
+        assert one[0].expression == other[0].expression
+        assert one[0].log_probability == pytest.approx(other[0].log_probability, abs=1e-4)
+
+
 def test_training_repeats_and_goes_on(snip, tmp_path):
     gen = ExpressionGenerator(1, options=EASY, points=POINTS)
     options = DecoderTraining(batch=6, steps=6, epoch=4, cpu=True)
@@ -182,6 +206,9 @@ def test_bad_input_is_refused(snip, decoder):
             EquationDecoderConfig(**wrong)
     other = EquationDecoder(EquationDecoderConfig(latent=9, digits=1))
     with pytest.raises(ConfigError, match="latent 8 there, 9 here"):
+        train_decoder(snip, other, [])
+    other = EquationDecoder.for_snip(snip, normalise=False)
+    with pytest.raises(ConfigError, match="normalise True there, False here"):
         train_decoder(snip, other, [])
     with pytest.raises(ConfigError, match="batch"):
         DecoderTraining(batch=1)

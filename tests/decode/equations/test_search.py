@@ -181,6 +181,52 @@ def test_the_first_population_is_the_papers(parts):
         initial_population(snip, LINE, 0, rng)
 
 
+def test_the_first_population_is_encoded_from_halves(parts, monkeypatch):
+    snip, _ = parts
+    seen = []
+    plain = snip.encode_points
+
+    def spied(X, y, **rest):
+        seen.extend(zip(X, y, strict=True))
+        return plain(X, y, **rest)
+
+    monkeypatch.setattr(snip, "encode_points", spied)
+    initial_population(snip, LINE, 50, np.random.default_rng(0))
+    assert [len(y) for _, y in seen] == [40, *[20] * 25]
+    values = dict(zip(X[:, 0], LINE.y, strict=True))
+    gaps = [np.array([v - values[x] for x, v in zip(a[:, 0], y, strict=True)]) for a, y in seen]
+    # a half holds no point twice
+    assert all(len(set(a[:, 0])) == len(y) for a, y in seen)
+    assert not any(gap.any() for gap in gaps[:16])
+    spread = [gap.std() / LINE.y.std() for gap in gaps[16:]]
+    assert all(0.004 < share < 0.06 for share in spread)
+
+
+def test_the_search_closes_in_over_its_iterations(parts, monkeypatch):
+    seen = []
+
+    class Spied(OPTIMIZERS["gwo"]):
+        def next(self, population, fitness, used):
+            seen.append(used)
+            return super().next(population, fitness, used)
+
+    monkeypatch.setitem(OPTIMIZERS, "gwo", Spied)
+    make(parts, iters=4).fit(*LINE)
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_wolves_move_less_the_later_it_is():
+    start = np.random.default_rng(0).normal(size=(60, 4))
+    moved = []
+    for used in (0.0, 1.0):
+        wolves = OPTIMIZERS["gwo"](start, np.random.default_rng(1))
+        made = wolves.next(start, np.arange(60.0), used)
+        moved.append(made.std(0).mean())
+    # at the end every wolf stands at the mean of the leaders
+    assert moved[1] < 1e-9 < moved[0]
+    np.testing.assert_allclose(made, np.tile(start[:3].mean(0), (60, 1)), atol=1e-12)
+
+
 def test_a_law_is_found(parts):
     y = 1.5 * X[:, 0] ** 2 + 0.25
     made = make(parts, iters=4, options=SearchOptions(temperature=1.0)).fit(X, y)

@@ -91,6 +91,27 @@ def test_lengths_are_kept_where_they_are_asked_for():
     assert make().latent_scale == pytest.approx(8**0.5)
 
 
+def test_the_temperature_starts_as_given_and_stays_above_a_hundredth():
+    model = make(tau=0.2)
+    assert float(model.temperature.detach()) == pytest.approx(0.2)
+    with torch.no_grad():
+        model.log_temperature.fill_(-9.0)
+    assert float(model.temperature.detach()) == pytest.approx(0.01)
+
+
+def test_encoding_leaves_the_mode_as_it_was(model):
+    net = make().train()
+    np.testing.assert_array_equal(net.encode_formula(TEXTS), model.encode_formula(TEXTS))
+    assert net.training and not make().training
+
+
+def test_several_sets_in_one_array(model):
+    X, y = RNG.normal(size=(3, 6, 1)), RNG.normal(size=(3, 6))
+    found = model.encode_points(X, y)
+    for row, one, values in zip(found, X, y, strict=True):
+        np.testing.assert_allclose(model.encode_points(one, values)[0], row, atol=1e-5)
+
+
 def test_every_input_has_its_place():
     model = make(max_dim=3)
     ids, mask = model.point_inputs([(np.ones((2, 2)), np.ones(2))])
@@ -210,6 +231,7 @@ def test_bad_points_are_refused(model):
         {"scale_y": "log"},
         {"tau": 0.0},
         {"max_tokens": 2},
+        {"max_points": 1},
         {"digits": 1.5},
     ],
 )

@@ -11,6 +11,8 @@ def test_what_does_not_count():
     assert exact_match("the Head.", ["feet", "head"]) == 1.0
     assert exact_match("heads", ["head"]) == 0.0
     assert exact_match("«Голова»", ["голова"]) == 1.0
+    assert exact_match("e\u0301tat", ["état"]) == 1.0
+    assert exact_match("5 €", ["5"]) == 0.0
 
 
 def test_f1_of_words():

@@ -145,6 +145,13 @@ def test_short_sets_keep_all_their_points(samples):
     assert ((batch.points[..., -1] > 0) == batch.mask).all()
 
 
+def test_every_epoch_makes_other_batches():
+    source = PairSource(make(), gen(), batch=4, epoch=3)
+    first, again, other = (source.made(epoch, 1) for epoch in (0, 0, 1))
+    assert torch.equal(first.points, again.points)
+    assert first.points.shape != other.points.shape or not torch.equal(first.points, other.points)
+
+
 def test_workers_make_the_same_batches():
     plain = PairSource(make(), gen(), batch=4, epoch=3)
     spread = PairSource(make(), gen(), batch=4, epoch=3, workers=2)
