@@ -169,6 +169,13 @@ def test_points_are_checked():
         PointSet.of(np.zeros((3, 2)), y, max_dim=1)
 
 
+def test_points_are_drawn_once_each():
+    points = PointSet.of(np.arange(30.0), np.arange(30.0) ** 2)
+    taken = points.take(25, np.random.default_rng(0))
+    assert len(set(taken.X[:, 0])) == 25 and (taken.y == taken.X[:, 0] ** 2).all()
+    assert points.take(30, np.random.default_rng(0)) is points
+
+
 def test_formulas_outside_their_domain_are_refused():
     good = PointSet.from_expression(Expression.parse("sqrt(x)"), [1.0, 4.0])
     assert good.y.tolist() == [1, 2]
