@@ -130,6 +130,15 @@ SYSTEMS: dict[str, System] = {
         use="Search or features must know that a cousin term is nearer than a stranger, and a "
         "taxonomy with names is at hand.",
     ),
+    "kg-qa": System(
+        title="Towards Efficient Methods in Medical Question Answering using Knowledge Graph "
+        "Embeddings",
+        year=2024,
+        name="vecsmith.encode.knowledge:EntityFuser",
+        does="Finds the entities of a question and gives each a token with its graph vector, "
+        "moved into the reader's input space; fine-tunes on spans, labels and choices.",
+        use="A good graph exists, domain pre-training is too dear, and the answer rests on links.",
+    ),
     "moe-contrastive": System(
         title="Contrastive Learning and Mixture of Experts Enables Precise Vector Embeddings",
         year=2024,
@@ -206,6 +215,15 @@ SYSTEMS: dict[str, System] = {
         "every step, with the whole model as teacher.",
         use="One encoder is to be served at a few sizes that are known beforehand, each as good as "
         "a model trained for it alone.",
+    ),
+    "text2node": System(
+        title="Text2Node: a Cross-Domain System for Mapping Arbitrary Phrases to a Taxonomy",
+        year=2019,
+        name="vecsmith.train.taxonomy:Text2Node",
+        does="Maps any phrase to the nearest concepts of a taxonomy, also to concepts for which no "
+        "phrase was ever seen.",
+        use="Records follow different code systems, or free text is to be coded, and many concepts "
+        "have few phrases or none.",
     ),
     "twin-merging": System(
         title="Twin-Merging: Dynamic Integration of Modular Expertise in Model Merging",

@@ -437,3 +437,35 @@ def test_snip_searches_with_equal_decodes_and_finds_formulas_by_data(seed: int) 
     row = figures("snip")[seed]
     assert row["laws, decoded formulas, search"] == row["laws, decoded formulas, random"]
     assert row["retrieval @10, snip"] > 0.02  # by chance .01
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+class TestText2Node:
+    def test_unseen_codes_are_reached(self, seed: int) -> None:
+        row = figures("text2node")[seed]
+        assert row["TF-IDF, unseen, accuracy@10"] == 0
+        assert row["CNN, unseen, accuracy@10"] > 0.45
+        assert row["CNN, unseen, mean distance"] < row["TF-IDF, unseen, mean distance"] - 0.2
+
+    def test_words_are_ahead_on_seen_codes(self, seed: int) -> None:
+        row = figures("text2node")[seed]
+        assert row["TF-IDF, seen, accuracy@1"] > row["CNN, seen, accuracy@1"] + 0.2
+        assert row["sum, seen, mean distance"] < row["TF-IDF, seen, mean distance"]
+
+
+def test_text2node_falls_to_chance_without_the_graph() -> None:
+    row = figures("text2node")[0]
+    assert row["CNN, shuffled nodes, unseen, accuracy@10"] < 0.02
+    assert row["CNN, shuffled nodes, unseen, mean distance"] > 6
+    assert row["CNN, shuffled nodes, seen, accuracy@10"] > 0.3
+
+
+def test_kg_qa_needs_the_spread_of_names() -> None:
+    row = figures("kg-qa")[0]
+    random, names = row["systems, random, dekcor"], row["distance from the mean, names"]
+    assert abs(row["systems, published, dekcor"] - random) < 0.05
+    assert row["distance from the mean, published"] < 0.1 * names
+    assert row["distance from the mean, mlp"] == pytest.approx(names, rel=0.05)
+    assert min(row["systems, linear, dekcor"], row["systems, mlp, dekcor"]) > random + 0.08
+    assert row["systems, mlp, bertram"] > row["systems, random, bertram"] + 0.08
+    assert row["hit@10 of names left out, mlp"] > 0.01

@@ -145,3 +145,20 @@ def test_snip() -> None:
     assert needed <= set(result["extra"])
     for row in result["extra_by_seed"]:
         assert row["laws, decoded formulas, search"] == row["laws, decoded formulas, random"]
+
+
+@pytest.mark.slow
+def test_kg_qa() -> None:
+    result = run_claim("kg-qa", seeds=2, quick=True)
+    check(result, "kg-qa")
+    needed = {"systems, random, dekcor", "systems, mlp, dekcor", "systems, most frequent"}
+    assert needed <= set(result["extra"])
+
+
+@pytest.mark.slow
+def test_text2node() -> None:
+    result = run_claim("text2node", seeds=2, quick=True)
+    check(result, "text2node")
+    for row in result["extra_by_seed"]:
+        assert row["TF-IDF, unseen, accuracy@10"] == 0 < row["TF-IDF, seen, accuracy@10"]
+    assert "sum, unseen, within 2" in result["extra"]
