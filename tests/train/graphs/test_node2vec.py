@@ -99,3 +99,23 @@ def test_a_heavy_edge_is_walked_more() -> None:
     graph = GraphData.from_edges([("a", "b", 50), ("a", "c", 1), ("c", "d", 1), ("b", "d", 1)])
     visits = Node2Vec(8, **SMALL).walks(graph).visits()
     assert visits[graph.index_of(["b"])[0]] > 2 * visits[graph.index_of(["c"])[0]]
+
+
+def test_passes_have_walks_orders_and_noise_of_their_own(karate, monkeypatch) -> None:
+    from vecsmith.train.graphs import _skipgram
+
+    units = []
+    monkeypatch.setattr(_skipgram.KernelEngine, "step", lambda self, unit: units.append(unit))
+    walks = RandomWalks(karate, length=20, per_node=40)
+    how = WalkTraining(epochs=2, negative=8)
+    _skipgram.skipgram_vectors(walks, 4, window=4, options=how)
+    assert len(units) == 2
+    first, second = (unit.stream[unit.positions].reshape(-1, 20) for unit in units)
+    assert sorted(first[:, 0]) == sorted(second[:, 0]) == sorted(walks.make(np.arange(1360))[:, 0])
+    assert first[:, 0].tolist() != second[:, 0].tolist()
+    assert len({*map(tuple, first)} & {*map(tuple, second)}) < len(first) / 10
+    assert not np.array_equal(units[0].negatives, units[1].negatives)
+    # noise goes by the 3/4 power of how often walks come by
+    drawn = np.bincount(np.concatenate([u.negatives.ravel() for u in units]), minlength=34)
+    wanted = walks.visits() ** 0.75
+    np.testing.assert_allclose(drawn / drawn.sum(), wanted / wanted.sum(), rtol=0.08)
