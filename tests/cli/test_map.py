@@ -84,8 +84,10 @@ def test_bad_files(model, tmp_path, capsys):
     path.write_bytes("text\nnaïve\n".encode("latin-1"))
     assert run(model, str(path), tmp_path / "o.csv") == 2
     assert "UTF-8" in capsys.readouterr().err and not (tmp_path / "o.csv").exists()
-    assert run(model, str(path), path) == 2
-    assert "another file" in capsys.readouterr().err
+    (tmp_path / "link.csv").symlink_to(path)
+    for same in (path, tmp_path / "link.csv", tmp_path / ".." / tmp_path.name / "t.csv"):
+        assert run(model, str(path), same) == 2
+        assert "another file" in capsys.readouterr().err
     assert run(model, str(tmp_path / "none"), tmp_path / "o.csv") == 2
     assert run(tmp_path / "none", write(path, "text\nx\n"), tmp_path / "o.csv") == 2
     with pytest.raises(SystemExit):

@@ -165,7 +165,7 @@ def test_rf2(tmp_path):
     columns = ["active", "conceptId", "languageCode", "typeId", "term"]
     texts = [
         ["1", "10", "en", full, 'Heart "attack" (disorder)'],
-        ["1", "10", "en", plain, "MI"],
+        ["1", "10", "en", plain, '"MI" alone'],
         ["0", "10", "en", plain, "old"],
         ["1", "2", "en", full, "Finding"],
         ["1", "4", "en", plain, "only a synonym"],
@@ -176,7 +176,7 @@ def test_rf2(tmp_path):
     write("Relationship", ["active", "sourceId", "destinationId", "typeId"], links)
     tax = read_rf2(tmp_path)
     assert tax.ids == ("2", "4", "10") and tax.parents == {"10": ("2",)}
-    assert tax.pairs(["10"]) == [('Heart "attack"', "10"), ("MI", "10")]
+    assert tax.pairs(["10"]) == [('Heart "attack"', "10"), ('"MI" alone', "10")]
     with pytest.raises(DataError, match="'de'"):
         read_rf2(tmp_path, language="de")
     write("Concept", ["id", "alive"], [["1", "1"]])

@@ -67,7 +67,7 @@ def test_bad_measures(found, gold, ks, match):
 def test_exact_phrases():
     made = exact_phrases(["Heart  PAIN", "pain of the heart"], ["heart pain"])
     assert made.tolist() == [True, False]
-    assert exact_phrases(["ﬁbre"], ["Fibre"]).tolist() == [True]
+    assert exact_phrases(["ﬁbre", "ＨＥＡＲＴ"], ["Fibre", "heart"]).tolist() == [True, True]
 
 
 def test_no_phrase_of_a_dropped_concept_is_left():

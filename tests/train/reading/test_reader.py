@@ -62,6 +62,7 @@ def test_best_span_is_that_of_a_plain_loop(seed, size, most):
 def test_no_answer_may_win():
     offsets = [None, (0, 2)]
     assert best_span(np.array([3.0, 1]), np.array([0.0, 1]), offsets, no_answer=True).start is None
+    assert best_span(np.array([2.0, 1]), np.array([0.0, 1]), offsets, no_answer=True).start is None
     assert best_span(np.array([3.0, 1]), np.array([0.0, 1]), offsets).start == 0
 
 
@@ -112,8 +113,26 @@ def test_few_windows_without_the_answer_are_kept(bert):
     some = reading_features([item], fuser, negative_windows=1, rng=numpy_generator(0), **how)
     assert [f for f in some if f.target != (0, 0)] == holding
     assert len(some) == 2 * len(holding) < len(every)
+    # a question that the context does not answer keeps some windows too
+    none = ReadingQuestion("why", context)
+    kept = reading_features([none], fuser, negative_windows=3, rng=numpy_generator(0), **how)
+    assert [f.target for f in kept] == [(0, 0)] * 3
     with pytest.raises(ConfigError, match="rng"):
         reading_features([item], fuser, negative_windows=1, **how)
+
+
+def test_choices_are_read_with_the_context_and_within_the_length(bert):
+    fuser = fuser_of(bert)
+    item = ReadingQuestion("why", "pain of head", choices=("fever", "large"), label=1)
+    (made,) = reading_features([item], fuser, task="choice", max_length=64)
+    texts = [fuser.tokenizer.decode(w.input_ids) for w in made.windows]
+    assert made.target == (1,)
+    assert all(
+        f"pain of head {choice}" in text for text, choice in zip(texts, item.choices, strict=True)
+    )
+    long = ReadingQuestion("why", "pain " * 90, choices=("fever", "large"), label=0)
+    (cut,) = reading_features([long], fuser, task="choice", max_length=24)
+    assert [len(w.input_ids) for w in cut.windows] == [24, 24]
 
 
 @pytest.fixture(params=["bert", "roberta"])
