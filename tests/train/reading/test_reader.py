@@ -133,6 +133,9 @@ def test_choices_are_read_with_the_context_and_within_the_length(bert):
     long = ReadingQuestion("why", "pain " * 90, choices=("fever", "large"), label=0)
     (cut,) = reading_features([long], fuser, task="choice", max_length=24)
     assert [len(w.input_ids) for w in cut.windows] == [24, 24]
+    told = ReadingQuestion("why", "pain " * 90, label="no")
+    (cut,) = reading_features([told], fuser, task="label", labels=("no",), max_length=24)
+    assert [len(w.input_ids) for w in cut.windows] == [24]
 
 
 @pytest.fixture(params=["bert", "roberta"])
