@@ -23,7 +23,8 @@ class Text2NodeOptions:
         max_tokens: Tokens of a phrase that are read, from its beginning.
         lexical: Weight of the TF-IDF similarity with the training phrases, added to the cosine in
             node space; 0 leaves it out.
-        share: Part of the phrases that is held out to calibrate confidences; 0 gives none.
+        share: Part of the phrases that is held out to calibrate confidences, at most: a concept
+            keeps one of its phrases where it can. 0 gives none, until `calibrate` is called.
         device: Where torch computes.
         seed: Seed of everything random.
     """
